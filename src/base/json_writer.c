@@ -1,0 +1,206 @@
+#include "base/json_writer.h"
+
+#include <math.h>
+#include <string.h>
+
+/* 0: copy as is; 1: needs an escape; 2: start of a multi-byte sequence, to be checked. */
+static const unsigned char classes[256] = {
+    [0 ... 31] = 1, ['"'] = 1, ['\\'] = 1, [127] = 1, [128 ... 255] = 2,
+};
+
+void json_writer_init(struct json_writer *writer, GString *out)
+{
+    *writer = (struct json_writer){.out = out};
+}
+
+static void begin_value(struct json_writer *writer)
+{
+    if (writer->after_key) {
+        writer->after_key = false;
+        return;
+    }
+    uint64_t bit = UINT64_C(1) << writer->depth;
+    if ((writer->comma & bit) != 0) {
+        g_string_append_c(writer->out, ',');
+    }
+    writer->comma |= bit;
+}
+
+static void open_container(struct json_writer *writer, char character)
+{
+    begin_value(writer);
+    g_string_append_c(writer->out, character);
+    g_assert(writer->depth < JSON_WRITER_DEPTH);
+    writer->depth++;
+    writer->comma &= ~(UINT64_C(1) << writer->depth);
+}
+
+static void close_container(struct json_writer *writer, char character)
+{
+    g_assert(writer->depth > 0 && !writer->after_key);
+    writer->depth--;
+    g_string_append_c(writer->out, character);
+}
+
+void json_object_open(struct json_writer *writer)
+{
+    open_container(writer, '{');
+}
+
+void json_object_close(struct json_writer *writer)
+{
+    close_container(writer, '}');
+}
+
+void json_array_open(struct json_writer *writer)
+{
+    open_container(writer, '[');
+}
+
+void json_array_close(struct json_writer *writer)
+{
+    close_container(writer, ']');
+}
+
+static void append_escape(GString *out, unsigned char byte)
+{
+    static const char hex[] = "0123456789abcdef";
+    switch (byte) {
+    case '"':
+        g_string_append_len(out, "\\\"", 2);
+        break;
+    case '\\':
+        g_string_append_len(out, "\\\\", 2);
+        break;
+    case '\n':
+        g_string_append_len(out, "\\n", 2);
+        break;
+    case '\t':
+        g_string_append_len(out, "\\t", 2);
+        break;
+    case '\r':
+        g_string_append_len(out, "\\r", 2);
+        break;
+    default: {
+        char text[6] = {'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]};
+        g_string_append_len(out, text, sizeof text);
+    }
+    }
+}
+
+static void append_quoted(GString *out, const char *value, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)value;
+    g_string_append_c(out, '"');
+    size_t start = 0;
+    size_t i = 0;
+    while (i < length) {
+        unsigned char class = classes[bytes[i]];
+        if (class == 0) {
+            i++;
+            continue;
+        }
+        if (class == 2) {
+            gunichar character = g_utf8_get_char_validated(value + i, (gssize)(length - i));
+            if (character != (gunichar)-1 && character != (gunichar)-2) {
+                i += (size_t)g_unichar_to_utf8(character, NULL);
+                continue;
+            }
+        }
+        g_string_append_len(out, value + start, (gssize)(i - start));
+        if (class == 1) {
+            append_escape(out, bytes[i]);
+        } else {
+            g_string_append_len(out, "\xef\xbf\xbd", 3);
+        }
+        start = ++i;
+    }
+    g_string_append_len(out, value + start, (gssize)(i - start));
+    g_string_append_c(out, '"');
+}
+
+void json_key(struct json_writer *writer, const char *key)
+{
+    g_assert(!writer->after_key);
+    begin_value(writer);
+    append_quoted(writer->out, key, strlen(key));
+    g_string_append_c(writer->out, ':');
+    writer->after_key = true;
+}
+
+void json_string(struct json_writer *writer, const char *value)
+{
+    if (value == NULL) {
+        json_null(writer);
+        return;
+    }
+    json_string_len(writer, value, strlen(value));
+}
+
+void json_string_len(struct json_writer *writer, const char *value, size_t length)
+{
+    begin_value(writer);
+    append_quoted(writer->out, value, length);
+}
+
+void json_int(struct json_writer *writer, int64_t value)
+{
+    begin_value(writer);
+    char text[24];
+    char *end = text + sizeof text;
+    char *p = end;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--p = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0) {
+        *--p = '-';
+    }
+    g_string_append_len(writer->out, p, end - p);
+}
+
+void json_double(struct json_writer *writer, double value)
+{
+    if (!isfinite(value)) {
+        json_null(writer);
+        return;
+    }
+    begin_value(writer);
+    char text[G_ASCII_DTOSTR_BUF_SIZE];
+    g_string_append(writer->out, g_ascii_formatd(text, sizeof text, "%.15g", value));
+}
+
+void json_bool(struct json_writer *writer, bool value)
+{
+    json_raw(writer, value ? "true" : "false");
+}
+
+void json_null(struct json_writer *writer)
+{
+    json_raw(writer, "null");
+}
+
+void json_raw(struct json_writer *writer, const char *text)
+{
+    begin_value(writer);
+    g_string_append(writer->out, text);
+}
+
+void json_member_string(struct json_writer *writer, const char *key, const char *value)
+{
+    json_key(writer, key);
+    json_string(writer, value);
+}
+
+void json_member_int(struct json_writer *writer, const char *key, int64_t value)
+{
+    json_key(writer, key);
+    json_int(writer, value);
+}
+
+void json_member_bool(struct json_writer *writer, const char *key, bool value)
+{
+    json_key(writer, key);
+    json_bool(writer, value);
+}

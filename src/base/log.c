@@ -1,0 +1,78 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/json_writer.h"
+#include "base/timestamp.h"
+
+static int minimum_level = LOG_INFO;
+static _Thread_local char thread_request_id[64];
+
+void log_set_level(enum log_level level)
+{
+    g_atomic_int_set(&minimum_level, (int)level);
+}
+
+void log_set_request_id(const char *request_id)
+{
+    g_strlcpy(thread_request_id, request_id != NULL ? request_id : "", sizeof thread_request_id);
+}
+
+const char *log_request_id(void)
+{
+    return thread_request_id[0] != '\0' ? thread_request_id : NULL;
+}
+
+static void write_line(enum log_level level, const char *event, const GError *error, va_list pairs)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    if ((int)level < g_atomic_int_get(&minimum_level)) {
+        return;
+    }
+    g_autoptr(GString) line = g_string_sized_new(256);
+    struct json_writer writer;
+    json_writer_init(&writer, line);
+    json_object_open(&writer);
+    char time[TIMESTAMP_LENGTH + 1];
+    timestamp_format(g_get_real_time(), time);
+    json_member_string(&writer, "time", time);
+    json_member_string(&writer, "level", names[level]);
+    json_member_string(&writer, "event", event);
+    if (log_request_id() != NULL) {
+        json_member_string(&writer, "request_id", thread_request_id);
+    }
+    if (error != NULL) {
+        json_member_string(&writer, "code", sy_code_info(sy_error_code(error))->name);
+        json_member_string(&writer, "error", error->message);
+    }
+    const char *key;
+    while ((key = va_arg(pairs, const char *)) != NULL) {
+        const char *value = va_arg(pairs, const char *);
+        if (value != NULL) {
+            json_member_string(&writer, key, value);
+        }
+    }
+    json_object_close(&writer);
+    g_string_append_c(line, '\n');
+    /* A log that cannot be written has nowhere to be reported. */
+    ssize_t written = write(STDERR_FILENO, line->str, line->len);
+    (void)written;
+}
+
+void log_event(enum log_level level, const char *event, ...)
+{
+    va_list pairs;
+    va_start(pairs, event);
+    write_line(level, event, NULL, pairs);
+    va_end(pairs);
+}
+
+void log_failure(const char *event, const GError *error, ...)
+{
+    va_list pairs;
+    va_start(pairs, error);
+    write_line(LOG_ERROR, event, error, pairs);
+    va_end(pairs);
+}
