@@ -128,22 +128,22 @@ void json_key(struct json_writer *writer, const char *key)
     writer->after_key = true;
 }
 
-void json_string(struct json_writer *writer, const char *value)
+void json_put_string(struct json_writer *writer, const char *value)
 {
     if (value == NULL) {
-        json_null(writer);
+        json_put_null(writer);
         return;
     }
-    json_string_len(writer, value, strlen(value));
+    json_put_string_len(writer, value, strlen(value));
 }
 
-void json_string_len(struct json_writer *writer, const char *value, size_t length)
+void json_put_string_len(struct json_writer *writer, const char *value, size_t length)
 {
     begin_value(writer);
     append_quoted(writer->out, value, length);
 }
 
-void json_int(struct json_writer *writer, int64_t value)
+void json_put_int(struct json_writer *writer, int64_t value)
 {
     begin_value(writer);
     char text[24];
@@ -160,10 +160,10 @@ void json_int(struct json_writer *writer, int64_t value)
     g_string_append_len(writer->out, p, end - p);
 }
 
-void json_double(struct json_writer *writer, double value)
+void json_put_double(struct json_writer *writer, double value)
 {
     if (!isfinite(value)) {
-        json_null(writer);
+        json_put_null(writer);
         return;
     }
     begin_value(writer);
@@ -171,17 +171,17 @@ void json_double(struct json_writer *writer, double value)
     g_string_append(writer->out, g_ascii_formatd(text, sizeof text, "%.15g", value));
 }
 
-void json_bool(struct json_writer *writer, bool value)
+void json_put_bool(struct json_writer *writer, bool value)
 {
-    json_raw(writer, value ? "true" : "false");
+    json_put_raw(writer, value ? "true" : "false");
 }
 
-void json_null(struct json_writer *writer)
+void json_put_null(struct json_writer *writer)
 {
-    json_raw(writer, "null");
+    json_put_raw(writer, "null");
 }
 
-void json_raw(struct json_writer *writer, const char *text)
+void json_put_raw(struct json_writer *writer, const char *text)
 {
     begin_value(writer);
     g_string_append(writer->out, text);
@@ -190,17 +190,17 @@ void json_raw(struct json_writer *writer, const char *text)
 void json_member_string(struct json_writer *writer, const char *key, const char *value)
 {
     json_key(writer, key);
-    json_string(writer, value);
+    json_put_string(writer, value);
 }
 
 void json_member_int(struct json_writer *writer, const char *key, int64_t value)
 {
     json_key(writer, key);
-    json_int(writer, value);
+    json_put_int(writer, value);
 }
 
 void json_member_bool(struct json_writer *writer, const char *key, bool value)
 {
     json_key(writer, key);
-    json_bool(writer, value);
+    json_put_bool(writer, value);
 }

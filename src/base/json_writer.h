@@ -27,15 +27,15 @@ void json_array_close(struct json_writer *writer);
 void json_key(struct json_writer *writer, const char *key);
 
 /* NULL becomes null. */
-void json_string(struct json_writer *writer, const char *value);
-void json_string_len(struct json_writer *writer, const char *value, size_t length);
-void json_int(struct json_writer *writer, int64_t value);
-void json_double(struct json_writer *writer, double value);
-void json_bool(struct json_writer *writer, bool value);
-void json_null(struct json_writer *writer);
+void json_put_string(struct json_writer *writer, const char *value);
+void json_put_string_len(struct json_writer *writer, const char *value, size_t length);
+void json_put_int(struct json_writer *writer, int64_t value);
+void json_put_double(struct json_writer *writer, double value);
+void json_put_bool(struct json_writer *writer, bool value);
+void json_put_null(struct json_writer *writer);
 
 /* Text that is already one JSON value; not checked. */
-void json_raw(struct json_writer *writer, const char *text);
+void json_put_raw(struct json_writer *writer, const char *text);
 
 /* json_key + value, the common pair. */
 void json_member_string(struct json_writer *writer, const char *key, const char *value);

@@ -99,7 +99,8 @@ struct map_entry {
 void contract_init(const struct type *type, void *object);
 void *contract_new(const struct type *type);
 void contract_clear(const struct type *type, void *object);
-void contract_free(const struct type *type, void *object);
+void contract_free(const struct type *type, void *object); /* what contract_new or contract_dup made */
+void contract_object_free(void *object);                   /* the same without naming the type; a GDestroyNotify */
 void contract_copy(const struct type *type, void *to, const void *from); /* `to` is overwritten, not cleared */
 void *contract_dup(const struct type *type, const void *from);
 bool contract_equal(const struct type *type, const void *a, const void *b);
@@ -107,7 +108,12 @@ bool contract_equal(const struct type *type, const void *a, const void *b);
 /* Names of the top-level fields that differ; NULL-ended, newly allocated. */
 char **contract_diff(const struct type *type, const void *a, const void *b);
 
-GPtrArray *contract_array_new(const struct type *type); /* owns its elements */
+/* g_autoptr(project_t) project = …, for objects of contract_new. */
+#define CONTRACT_AUTOPTR(name)                                                                     \
+    typedef struct name name##_t;                                                                  \
+    G_DEFINE_AUTOPTR_CLEANUP_FUNC(name##_t, contract_object_free)
+
+GPtrArray *contract_array_new(const struct type *type); /* owns its elements, which contract_new made */
 GPtrArray *string_map_new(void);
 void string_map_set(GPtrArray *map, const char *key, const char *value);
 const char *string_map_get(const GPtrArray *map, const char *key); /* map may be NULL */
@@ -121,6 +127,7 @@ enum decode_mode {
     DECODE_CREATE, /* required fields must be there, defaults are filled in; `object` must be contract_init'ed */
     DECODE_PATCH,  /* only members present are changed; an IMMUTABLE one that differs is an issue; null resets
                       to the default */
+    DECODE_TEXT,   /* as CREATE, every scalar given as text: YAML, configuration files */
     DECODE_STORED, /* text that we wrote: read-only and internal fields too, unknown members are ignored */
 };
 
@@ -142,11 +149,17 @@ void contract_encode(const struct type *type, const void *object, enum encode_vi
                      struct json_writer *writer);
 char *contract_encode_text(const struct type *type, const void *object, enum encode_view view);
 
-/* JSON Schema 2020-12 of the type. As input: without read-only fields, `required` set, no unknown members.
- * Nested types are referenced as `<prefix><Name>` ("#/components/schemas/"); each is added to `used`
- * (a set of const struct type *, by pointer) for the caller to emit. */
-void contract_schema(const struct type *type, bool is_input, const char *prefix, GHashTable *used,
+enum schema_use {
+    SCHEMA_REPLY,  /* what ENCODE_PUBLIC writes: every member required, absent ones null */
+    SCHEMA_CREATE, /* what DECODE_CREATE takes: no read-only members, no unknown ones; "<Name>Input" */
+    SCHEMA_PATCH,  /* what DECODE_PATCH takes: nothing required; "<Name>Patch" */
+};
+
+/* JSON Schema 2020-12 of the type. Nested types are referenced as "<prefix><Name><suffix>" and added to `used` (a set of
+ * const struct type *, by pointer) for the caller to emit; nested types of a patch are inputs. */
+void contract_schema(const struct type *type, enum schema_use use, const char *prefix, GHashTable *used,
                      struct json_writer *writer);
+const char *contract_schema_suffix(enum schema_use use);
 
 /* --- SQL ------------------------------------------------------------------------------------------------- */
 
