@@ -40,8 +40,8 @@ const struct sy_code_info *sy_code_info(enum sy_code code);
 /* Code with this upper-case name, or -1. */
 int sy_code_from_name(const char *name);
 
-/* Sets *error (unless error is NULL) to `code` with a formatted detail. Always returns false, so that
- * a failing function can end with `return sy_fail(error, …)`. */
+/* Sets *error (unless error is NULL) to `code` with a formatted detail. Always returns false, so
+ * that a failing function can end with `return sy_fail(error, …)`. */
 bool sy_fail(GError **error, enum sy_code code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* As sy_fail, appending strerror(saved_errno); ENOSPC and EDQUOT become SY_DISK_FULL. */

@@ -6,18 +6,20 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Reads at most `limit` bytes (SY_TOO_LARGE beyond); NUL-terminated, length without it. SY_NOT_FOUND when
- * it does not exist. */
-char *file_read(const char *path, size_t limit, size_t *ret_length, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+/* Reads at most `limit` bytes (SY_TOO_LARGE beyond); NUL-terminated, length without it.
+ * SY_NOT_FOUND when it does not exist. */
+char *file_read(const char *path, size_t limit, size_t *ret_length,
+                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Writes a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the folder. */
-bool file_replace(const char *path, const void *bytes, size_t length, mode_t mode, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+/* Writes a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the folder.
+ */
+bool file_replace(const char *path, const void *bytes, size_t length, mode_t mode,
+                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* As file_replace, but SY_ALREADY_EXISTS when `path` exists (link(2) decides, not a check before). */
-bool file_create(const char *path, const void *bytes, size_t length, mode_t mode, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+/* As file_replace, but SY_ALREADY_EXISTS when `path` exists (link(2) decides, not a check before).
+ */
+bool file_create(const char *path, const void *bytes, size_t length, mode_t mode,
+                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* mkdir -p with `mode` for what it makes. */
 bool folder_ensure(const char *path, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -26,12 +28,12 @@ bool folder_ensure(const char *path, mode_t mode, GError **error) G_GNUC_WARN_UN
 bool folder_remove(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* write(2) until all is out. */
-bool fd_write_all(int fd, const void *bytes, size_t length, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool fd_write_all(int fd, const void *bytes, size_t length,
+                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Bytes free for this process and in all on the file system that holds `path`. */
-bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_bytes, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_bytes,
+                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* A file descriptor that closes itself: g_auto(fd_t) fd = -1. */
 typedef int fd_t;

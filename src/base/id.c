@@ -19,8 +19,8 @@ void random_bytes(void *out, size_t length)
     }
 }
 
-/* RFC 9562 section 6.2, method 1: rand_a is a 12-bit counter within a millisecond; when it overflows, the
- * timestamp runs ahead by one. */
+/* RFC 9562 section 6.2, method 1: rand_a is a 12-bit counter within a millisecond; when it
+ * overflows, the timestamp runs ahead by one. */
 static uint64_t next_stamp(int64_t now_us)
 {
     static GMutex lock;

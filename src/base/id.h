@@ -24,17 +24,18 @@ void random_bytes(void *out, size_t length);
 char *sha256_hex(const void *bytes, size_t length);
 bool sha256_hex_is_valid(const char *text);
 
-/* A DNS label (RFC 1035 section 2.3.1, RFC 1123) of at most 63 characters made from `text`: itself when it fits, else its
- * first characters, '-' and eight hex digits of its SHA-256. With `always`, the hash is added in any case
- * (the later of two that clash). */
+/* A DNS label (RFC 1035 section 2.3.1, RFC 1123) of at most 63 characters made from `text`: itself
+ * when it fits, else its first characters, '-' and eight hex digits of its SHA-256. With `always`,
+ * the hash is added in any case (the later of two that clash). */
 char *dns_label_fit(const char *text, bool always);
 
-/* Letters, digits and inner hyphens, starting with a letter, 1..63: ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$ */
+/* Letters, digits and inner hyphens, starting with a letter, 1..63:
+ * ^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$ */
 bool dns_label_is_valid(const char *text);
 
 /* Host name of at least two labels (RFC 1123), lower case, ≤ 253; a leading "*." is refused. */
 bool dns_name_is_valid(const char *text);
 
-/* Of `candidates` (NULL-ended) the one nearest to `word` by Damerau-Levenshtein distance, or NULL when
- * none is near enough to be a plausible misspelling. Borrowed. */
+/* Of `candidates` (NULL-ended) the one nearest to `word` by Damerau-Levenshtein distance, or NULL
+ * when none is near enough to be a plausible misspelling. Borrowed. */
 const char *nearest_word(const char *word, const char *const *candidates);

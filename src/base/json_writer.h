@@ -1,9 +1,9 @@
 /* An append-only JSON writer (RFC 8259).
  *
- * Writes straight into a GString that the caller owns. The writer places commas and colons; the caller
- * opens and closes containers in order. Strings must be UTF-8: an invalid byte becomes U+FFFD, and
- * control characters, quote and backslash are escaped, so the output is always valid JSON.
- * Nesting deeper than JSON_WRITER_DEPTH is a caller bug. Not thread-safe; copy-free. */
+ * Writes straight into a GString that the caller owns. The writer places commas and colons; the
+ * caller opens and closes containers in order. Strings must be UTF-8: an invalid byte becomes
+ * U+FFFD, and control characters, quote and backslash are escaped, so the output is always valid
+ * JSON. Nesting deeper than JSON_WRITER_DEPTH is a caller bug. Not thread-safe; copy-free. */
 #pragma once
 
 #include <glib.h>

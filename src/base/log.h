@@ -2,9 +2,9 @@
  *
  *     log_event(LOG_WARN, "engine.call_failed", "endpoint", path, "error", error->message, NULL);
  *
- * Event names are `component.verb_noun`. Pairs of key and value follow, ended by NULL; a NULL value is
- * left out. The request id of the calling thread, when set, is added. Values are untrusted text and are
- * escaped. Only programs and the layers that own a boundary log; libraries return errors.
+ * Event names are `component.verb_noun`. Pairs of key and value follow, ended by NULL; a NULL value
+ * is left out. The request id of the calling thread, when set, is added. Values are untrusted text
+ * and are escaped. Only programs and the layers that own a boundary log; libraries return errors.
  * Thread-safe: each line is one write(2). Never blocks on anything but stderr. */
 #pragma once
 

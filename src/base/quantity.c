@@ -53,9 +53,15 @@ static const struct unit durations[] = {
 };
 
 static const struct unit sizes[] = {
-    {"Ti", INT64_C(1) << 40}, {"Gi", INT64_C(1) << 30}, {"Mi", INT64_C(1) << 20},
-    {"Ki", INT64_C(1) << 10}, {"T", INT64_C(1000000000000)}, {"G", 1000000000},
-    {"M", 1000000}, {"k", 1000}, {"", 1},
+    {"Ti", INT64_C(1) << 40},
+    {"Gi", INT64_C(1) << 30},
+    {"Mi", INT64_C(1) << 20},
+    {"Ki", INT64_C(1) << 10},
+    {"T", INT64_C(1000000000000)},
+    {"G", 1000000000},
+    {"M", 1000000},
+    {"k", 1000},
+    {"", 1},
 };
 
 static size_t letters(const char *text)

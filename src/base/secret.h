@@ -1,7 +1,7 @@
 /* Bytes that must not be printed: tokens, keys, secret values.
  *
- * A struct secret is opaque on purpose: there is no way to pass one to printf, the JSON writer or the log
- * without saying secret_reveal(). It is wiped when freed; the daemon writes no core files.
+ * A struct secret is opaque on purpose: there is no way to pass one to printf, the JSON writer or
+ * the log without saying secret_reveal(). It is wiped when freed; the daemon writes no core files.
  * Immutable after creation; may be shared by threads while one owner keeps it alive. */
 #pragma once
 

@@ -6,8 +6,8 @@
 #define US_PER_SECOND INT64_C(1000000)
 #define LAST_SECOND INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 
-/* Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, "chrono-compatible low-level date
- * algorithms", days_from_civil). */
+/* Days since 1970-01-01 of a proleptic Gregorian date (H. Hinnant, "chrono-compatible low-level
+ * date algorithms", days_from_civil). */
 static int64_t days_from_civil(int64_t year, int month, int day)
 {
     year -= month <= 2;
@@ -159,8 +159,8 @@ bool timestamp_parse(const char *text, int64_t *ret_time_us)
         !take_offset(&text, &offset) || *text != '\0') {
         return false;
     }
-    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 +
-                      second - offset;
+    int64_t seconds =
+        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     *ret_time_us = seconds * US_PER_SECOND + us;
     return true;
 }

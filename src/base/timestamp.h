@@ -10,6 +10,6 @@
 /* Writes TIMESTAMP_LENGTH characters and a NUL. Years 1970..9999; others are clamped. */
 void timestamp_format(int64_t time_us, char out[TIMESTAMP_LENGTH + 1]);
 
-/* Parses any RFC 3339 section 5.6 date-time (offset honoured, up to 9 decimals, cut to microseconds).
- * False when it is not one; *ret is untouched then. */
+/* Parses any RFC 3339 section 5.6 date-time (offset honoured, up to 9 decimals, cut to
+ * microseconds). False when it is not one; *ret is untouched then. */
 bool timestamp_parse(const char *text, int64_t *ret_time_us);

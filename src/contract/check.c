@@ -6,10 +6,10 @@
 
 const char *check_slug(const char *value)
 {
-    return dns_label_is_valid(value)
-               ? NULL
-               : "must be a DNS label: lower-case letters, digits and inner hyphens, starting with a letter, "
-                 "at most 63 characters";
+    return dns_label_is_valid(value) ? NULL
+                                     : "must be a DNS label: lower-case letters, digits and inner "
+                                       "hyphens, starting with a letter, "
+                                       "at most 63 characters";
 }
 
 const char *check_dns_name(const char *value)
@@ -24,7 +24,9 @@ const char *check_variable(const char *value)
     for (size_t i = 0; ok && i < length; i++) {
         ok = g_ascii_isalnum(value[i]) || value[i] == '_';
     }
-    return ok ? NULL : "must be letters, digits and underscores, not starting with a digit, at most 255 characters";
+    return ok ? NULL
+              : "must be letters, digits and underscores, not starting with a digit, at most 255 "
+                "characters";
 }
 
 const char *check_path(const char *value)
@@ -90,8 +92,8 @@ const char *check_printable(const char *value)
     for (const char *p = value; *p != '\0'; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
         GUnicodeType type = g_unichar_type(c);
-        if (type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT || type == G_UNICODE_LINE_SEPARATOR ||
-            type == G_UNICODE_PARAGRAPH_SEPARATOR) {
+        if (type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT ||
+            type == G_UNICODE_LINE_SEPARATOR || type == G_UNICODE_PARAGRAPH_SEPARATOR) {
             return "must not hold control or invisible characters";
         }
     }

@@ -109,7 +109,8 @@ bool contract_set_column(const struct type *type, const struct field *field, voi
     }
     bool wants_integer = is_integer(field->kind) || field->kind == KIND_BOOL;
     if (wants_integer != (value->kind == SQL_INT)) {
-        return sy_fail(error, SY_STORE_FAILED, "column %s holds a value of the wrong type", field->name);
+        return sy_fail(error, SY_STORE_FAILED, "column %s holds a value of the wrong type",
+                       field->name);
     }
     if (is_integer(field->kind)) {
         *(int64_t *)slot = value->integer;

@@ -1,4 +1,5 @@
-/* The kinds that hold other values: structs, lists, maps. An absent list and an empty one are equal. */
+/* The kinds that hold other values: structs, lists, maps. An absent list and an empty one are
+ * equal. */
 #include <string.h>
 
 #include "contract/kind.h"
@@ -34,8 +35,8 @@ static bool check_count(struct decoder *decoder, const struct field *field, size
     int64_t high;
     field_bounds(field, 0, DEFAULT_MAX_ELEMENTS, &low, &high);
     if ((int64_t)count < low || (int64_t)count > high) {
-        decoder_issue(decoder, "count", "must have %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " entries", low,
-                      high);
+        decoder_issue(decoder, "count",
+                      "must have %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " entries", low, high);
         return false;
     }
     return true;
@@ -53,7 +54,8 @@ static void describe_count(const struct field *field, const char *low_key, const
     json_member_int(writer, high_key, high);
 }
 
-/* --- embedded struct ---------------------------------------------------------------------------------------- */
+/* --- embedded struct
+ * ---------------------------------------------------------------------------------------- */
 
 static void struct_set_absent(const struct field *field, void *slot)
 {
@@ -103,7 +105,8 @@ const struct kind_ops kind_struct = {
     .describe = describe_reference,
 };
 
-/* --- pointer to a struct -------------------------------------------------------------------------------------- */
+/* --- pointer to a struct
+ * -------------------------------------------------------------------------------------- */
 
 static void object_clear(const struct field *field, void *slot)
 {
@@ -152,7 +155,8 @@ const struct kind_ops kind_object = {
     .describe = describe_reference,
 };
 
-/* --- arrays of structs ------------------------------------------------------------------------------------------ */
+/* --- arrays of structs
+ * ------------------------------------------------------------------------------------------ */
 
 static void array_clear(const struct field *field, void *slot)
 {
@@ -244,7 +248,8 @@ const struct kind_ops kind_array = {
     .describe = array_describe,
 };
 
-/* --- lists of strings ---------------------------------------------------------------------------------------------- */
+/* --- lists of strings
+ * ---------------------------------------------------------------------------------------------- */
 
 static void strings_clear(const struct field *field, void *slot)
 {
@@ -299,7 +304,8 @@ static void strings_decode(struct decoder *decoder, const struct field *field, v
                            const json_t *json)
 {
     if (!json_is_array(json)) {
-        decoder_issue(decoder, "type", "must be a list of strings, such as [\"./server\", \"--verbose\"]");
+        decoder_issue(decoder, "type",
+                      "must be a list of strings, such as [\"./server\", \"--verbose\"]");
         return;
     }
     if (!check_count(decoder, field, json_array_size(json))) {
@@ -347,7 +353,8 @@ const struct kind_ops kind_strings = {
     .describe = strings_describe,
 };
 
-/* --- maps: sorted arrays of entries; both entry structs begin with the key -------------------------------------------- */
+/* --- maps: sorted arrays of entries; both entry structs begin with the key
+ * -------------------------------------------- */
 
 static int compare_keys(gconstpointer a, gconstpointer b)
 {
@@ -479,7 +486,8 @@ static void string_map_encode(const struct field *field, const void *slot, enum 
 
 static bool check_key(struct decoder *decoder, const struct field *field, const char *key)
 {
-    const char *rule = field->check != NULL && decoder->mode != DECODE_STORED ? field->check(key) : NULL;
+    const char *rule =
+        field->check != NULL && decoder->mode != DECODE_STORED ? field->check(key) : NULL;
     if (rule != NULL) {
         decoder_issue(decoder, "pattern", "the name %s", rule);
     }
@@ -587,7 +595,8 @@ static void map_encode(const struct field *field, const void *slot, enum encode_
     json_object_close(writer);
 }
 
-static void map_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
+static void map_decode(struct decoder *decoder, const struct field *field, void *slot,
+                       const json_t *json)
 {
     if (!json_is_object(json)) {
         decoder_issue(decoder, "type", "must be a map");

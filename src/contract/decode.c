@@ -70,7 +70,8 @@ static void decode_immutable(struct decoder *decoder, const struct field *field,
                              const json_t *json)
 {
     const struct kind_ops *ops = kind_ops(field->kind);
-    g_autofree void *scratch = g_malloc0(field->kind == KIND_STRUCT ? field->type->size : sizeof(int64_t));
+    g_autofree void *scratch =
+        g_malloc0(field->kind == KIND_STRUCT ? field->type->size : sizeof(int64_t));
     ops->set_absent(field, scratch);
     unsigned issues = decoder->n_issues;
     ops->decode(decoder, field, scratch, json);
@@ -133,7 +134,8 @@ static void decode_members(struct decoder *decoder, const struct type *type, voi
     }
 }
 
-void decode_object(struct decoder *decoder, const struct type *type, void *object, const json_t *json)
+void decode_object(struct decoder *decoder, const struct type *type, void *object,
+                   const json_t *json)
 {
     if (json_is_object(json)) {
         decode_members(decoder, type, object, json);
@@ -146,10 +148,16 @@ void decode_object(struct decoder *decoder, const struct type *type, void *objec
     }
 }
 
-bool contract_decode(const struct type *type, void *object, const json_t *json, enum decode_mode mode,
-                     GError **error)
+bool contract_decode(const struct type *type, void *object, const json_t *json,
+                     enum decode_mode mode, GError **error)
 {
-    g_autoptr(GString) path = g_string_new(NULL);
+    return contract_decode_at(type, object, json, mode, "", error);
+}
+
+bool contract_decode_at(const struct type *type, void *object, const json_t *json,
+                        enum decode_mode mode, const char *prefix, GError **error)
+{
+    g_autoptr(GString) path = g_string_new(prefix);
     struct decoder decoder = {.mode = mode, .path = path};
     decode_object(&decoder, type, object, json);
     if (decoder.n_issues == 0) {

@@ -5,7 +5,8 @@
 
 static bool is_collection(enum kind kind)
 {
-    return kind == KIND_ARRAY || kind == KIND_STRINGS || kind == KIND_STRING_MAP || kind == KIND_MAP;
+    return kind == KIND_ARRAY || kind == KIND_STRINGS || kind == KIND_STRING_MAP ||
+           kind == KIND_MAP;
 }
 
 void contract_encode(const struct type *type, const void *object, enum encode_view view,

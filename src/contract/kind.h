@@ -31,10 +31,11 @@ struct kind_ops {
     void (*encode)(const struct field *field, const void *slot, enum encode_view view,
                    struct json_writer *writer);
     /* Replaces the slot's value; on a finding reports it and leaves the slot valid. */
-    void (*decode)(struct decoder *decoder, const struct field *field, void *slot, const json_t *json);
+    void (*decode)(struct decoder *decoder, const struct field *field, void *slot,
+                   const json_t *json);
     /* Members of the schema object, without the braces. */
-    void (*describe)(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
-                     struct json_writer *writer);
+    void (*describe)(const struct field *field, enum schema_use use, const char *prefix,
+                     GHashTable *used, struct json_writer *writer);
 };
 
 extern const struct kind_ops kind_bool, kind_int, kind_string, kind_enum, kind_time, kind_duration,
@@ -62,7 +63,8 @@ void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t 
 json_t *field_fallback(const struct field *field);
 void field_set_default(const struct field *field, void *slot);
 
-void decode_object(struct decoder *decoder, const struct type *type, void *object, const json_t *json);
+void decode_object(struct decoder *decoder, const struct type *type, void *object,
+                   const json_t *json);
 
 /* The pattern that says the same as a check, for schemas; NULL when there is none. */
 const char *check_pattern(field_check_fn check);

@@ -12,13 +12,20 @@ struct header {
 const struct kind_ops *kind_ops(enum kind kind)
 {
     static const struct kind_ops *const table[] = {
-        [KIND_BOOL] = &kind_bool,         [KIND_INT] = &kind_int,
-        [KIND_STRING] = &kind_string,     [KIND_ENUM] = &kind_enum,
-        [KIND_TIME] = &kind_time,         [KIND_DURATION] = &kind_duration,
-        [KIND_SIZE] = &kind_size,         [KIND_CPU] = &kind_cpu,
-        [KIND_STRUCT] = &kind_struct,     [KIND_OBJECT] = &kind_object,
-        [KIND_ARRAY] = &kind_array,       [KIND_STRINGS] = &kind_strings,
-        [KIND_STRING_MAP] = &kind_string_map, [KIND_MAP] = &kind_map,
+        [KIND_BOOL] = &kind_bool,
+        [KIND_INT] = &kind_int,
+        [KIND_STRING] = &kind_string,
+        [KIND_ENUM] = &kind_enum,
+        [KIND_TIME] = &kind_time,
+        [KIND_DURATION] = &kind_duration,
+        [KIND_SIZE] = &kind_size,
+        [KIND_CPU] = &kind_cpu,
+        [KIND_STRUCT] = &kind_struct,
+        [KIND_OBJECT] = &kind_object,
+        [KIND_ARRAY] = &kind_array,
+        [KIND_STRINGS] = &kind_strings,
+        [KIND_STRING_MAP] = &kind_string_map,
+        [KIND_MAP] = &kind_map,
         [KIND_JSON] = &kind_json,
     };
     return table[kind];
@@ -120,7 +127,8 @@ bool contract_equal(const struct type *type, const void *a, const void *b)
 {
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if (!kind_ops(field->kind)->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
+        if (!kind_ops(field->kind)
+                 ->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
             return false;
         }
     }
@@ -132,7 +140,8 @@ char **contract_diff(const struct type *type, const void *a, const void *b)
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if (!kind_ops(field->kind)->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
+        if (!kind_ops(field->kind)
+                 ->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
             g_strv_builder_add(names, field->name);
         }
     }

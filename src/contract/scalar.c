@@ -18,7 +18,8 @@ void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t 
     *ret_high = has_none ? high : field->maximum;
 }
 
-/* --- int64_t kinds share storage and differ in their text ---------------------------------------------- */
+/* --- int64_t kinds share storage and differ in their text
+ * ---------------------------------------------- */
 
 static void int_set_absent(const struct field *field, void *slot)
 {
@@ -50,7 +51,8 @@ static void store_int(struct decoder *decoder, const struct field *field, void *
                       int64_t low, int64_t high)
 {
     if (value < low || value > high) {
-        decoder_issue(decoder, "range", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT, low, high);
+        decoder_issue(decoder, "range", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT, low,
+                      high);
         return;
     }
     *(int64_t *)slot = value;
@@ -72,8 +74,9 @@ static void int_decode(struct decoder *decoder, const struct field *field, void 
                int_parse(json_string_value(json), INT64_MIN + 1, INT64_MAX, &value)) {
         store_int(decoder, field, slot, value, low, high);
     } else {
-        decoder_issue(decoder, "type", "must be a whole number %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT "%s",
-                      low, high, takes_none ? ", or none" : "");
+        decoder_issue(decoder, "type",
+                      "must be a whole number %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT "%s", low,
+                      high, takes_none ? ", or none" : "");
     }
 }
 
@@ -112,7 +115,9 @@ static void text_describe(const char *pattern, const char *format, struct json_w
     }
 }
 
-/* --- time ------------------------------------------------------------------------------------------------ */
+/* --- time
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static void time_encode(const struct field *field, const void *slot, enum encode_view view,
                         struct json_writer *writer)
@@ -150,7 +155,8 @@ const struct kind_ops kind_time = {
     .describe = time_describe,
 };
 
-/* --- duration, size, cpu: quantities with a unit ----------------------------------------------------------- */
+/* --- duration, size, cpu: quantities with a unit
+ * ----------------------------------------------------------- */
 
 struct quantity {
     bool (*parse)(const char *text, int64_t *ret_value);
@@ -162,18 +168,32 @@ struct quantity {
 };
 
 static const struct quantity duration = {
-    duration_parse, duration_format, 1000, INT64_C(366) * 86400 * 1000, "a duration, such as 500ms, 5s or 1h30m",
+    duration_parse,
+    duration_format,
+    1000,
+    INT64_C(366) * 86400 * 1000,
+    "a duration, such as 500ms, 5s or 1h30m",
     "^([0-9]{1,9}(ms|s|m|h|d))+$",
 };
 static const struct quantity size = {
-    size_parse, size_format, 1, INT64_C(1) << 50, "a size, such as 256Mi or 1Gi",
+    size_parse,
+    size_format,
+    1,
+    INT64_C(1) << 50,
+    "a size, such as 256Mi or 1Gi",
     "^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$",
 };
 static const struct quantity cpu = {
-    cpu_parse, cpu_format, 1000, 1024 * 1000, "CPUs, such as 500m, 0.5 or 2", "^[0-9]{1,6}(m|\\.[0-9]{1,3})?$",
+    cpu_parse,
+    cpu_format,
+    1000,
+    1024 * 1000,
+    "CPUs, such as 500m, 0.5 or 2",
+    "^[0-9]{1,6}(m|\\.[0-9]{1,3})?$",
 };
 
-static void quantity_encode(const struct quantity *quantity, const void *slot, struct json_writer *writer)
+static void quantity_encode(const struct quantity *quantity, const void *slot,
+                            struct json_writer *writer)
 {
     char text[QUANTITY_LENGTH];
     quantity->format(*(const int64_t *)slot, text);
@@ -241,7 +261,8 @@ QUANTITY_KIND(duration);
 QUANTITY_KIND(size);
 QUANTITY_KIND(cpu);
 
-/* --- bool and enum: an int, -1 absent ---------------------------------------------------------------------- */
+/* --- bool and enum: an int, -1 absent
+ * ---------------------------------------------------------------------- */
 
 static void index_set_absent(const struct field *field, void *slot)
 {
@@ -342,7 +363,8 @@ const struct kind_ops kind_enum = {
     .describe = enum_describe,
 };
 
-/* --- string and json: a char * ------------------------------------------------------------------------------ */
+/* --- string and json: a char *
+ * ------------------------------------------------------------------------------ */
 
 static void text_set_absent(const struct field *field, void *slot)
 {
@@ -387,12 +409,13 @@ static void string_decode(struct decoder *decoder, const struct field *field, vo
     field_bounds(field, 0, 4096, &low, &high);
     int64_t length = (int64_t)json_string_length(json);
     if (length < low || length > high) {
-        decoder_issue(decoder, "length", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " bytes long", low,
-                      high);
+        decoder_issue(decoder, "length",
+                      "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " bytes long", low, high);
         return;
     }
     const char *value = json_string_value(json);
-    const char *rule = field->check != NULL && decoder->mode != DECODE_STORED ? field->check(value) : NULL;
+    const char *rule =
+        field->check != NULL && decoder->mode != DECODE_STORED ? field->check(value) : NULL;
     if (rule != NULL) {
         decoder_issue(decoder, "pattern", "%s", rule);
         return;
@@ -432,14 +455,16 @@ static void json_encode(const struct field *field, const void *slot, enum encode
     json_put_raw(writer, *(char *const *)slot);
 }
 
-static void json_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
+static void json_decode(struct decoder *decoder, const struct field *field, void *slot,
+                        const json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
     int64_t low;
     int64_t high;
     field_bounds(field, 0, 1 << 20, &low, &high);
     if (text == NULL || strlen(text) > (size_t)high) {
-        decoder_issue(decoder, "length", "must be at most %" G_GINT64_FORMAT " bytes of JSON", high);
+        decoder_issue(decoder, "length", "must be at most %" G_GINT64_FORMAT " bytes of JSON",
+                      high);
     } else {
         g_free(*(char **)slot);
         *(char **)slot = g_strdup(text);

@@ -1,15 +1,16 @@
 /* The log store: every line of every instance, per service, on disk, in bounded segments.
  *
- * A log is named by a key (`service id/environment id`, or `build/release id`). Its folder holds segments, each an
- * append-only file of records (layout in log_segment.h, with a checksum per record); a torn tail after a crash is
- * cut at the last whole record. Segments are closed at a size or an age; the oldest go when a log exceeds its size or
- * age bound. Lines carry a position: (time, sequence), unique and rising within a log.
+ * A log is named by a key (`service id/environment id`, or `build/release id`). Its folder holds
+ * segments, each an append-only file of records (layout in log_segment.h, with a checksum per
+ * record); a torn tail after a crash is cut at the last whole record. Segments are closed at a size
+ * or an age; the oldest go when a log exceeds its size or age bound. Lines carry a position: (time,
+ * sequence), unique and rising within a log.
  *
- * No duplicates: each source (instance) has a watermark (the source's last timestamp and the lines seen at it)
- * that is written with the records, so that a collector that reads again after a restart hands in what it has
- * and old lines are dropped.
- * Secrets: a redactor may be set per append; its values are replaced before a byte reaches the disk.
- * Threads: all functions are thread-safe; one writer per log at a time (internal lock). */
+ * No duplicates: each source (instance) has a watermark (the source's last timestamp and the lines
+ * seen at it) that is written with the records, so that a collector that reads again after a
+ * restart hands in what it has and old lines are dropped. Secrets: a redactor may be set per
+ * append; its values are replaced before a byte reaches the disk. Threads: all functions are
+ * thread-safe; one writer per log at a time (internal lock). */
 #pragma once
 
 #include <glib.h>
@@ -19,35 +20,35 @@
 struct log_store;
 
 struct log_options {
-    int64_t segment_bytes;   /* default 8 MiB */
-    int64_t segment_age_ms;  /* default 1 h */
-    int64_t log_bytes;       /* per log, default 256 MiB */
-    int64_t log_age_ms;      /* default 30 days */
-    int64_t sync_ms;         /* fdatasync at most this long after an append; default 1000 */
+    int64_t segment_bytes;  /* default 8 MiB */
+    int64_t segment_age_ms; /* default 1 h */
+    int64_t log_bytes;      /* per log, default 256 MiB */
+    int64_t log_age_ms;     /* default 30 days */
+    int64_t sync_ms;        /* fdatasync at most this long after an append; default 1000 */
 };
 
 enum log_stream_kind { LOG_STDOUT, LOG_STDERR, LOG_SYSTEM };
 
 struct log_line {
     int64_t time_us;
-    uint64_t sequence;     /* set by the store */
-    const char *source;    /* instance name, or the build step; ≤ 128 bytes */
+    uint64_t sequence;  /* set by the store */
+    const char *source; /* instance name, or the build step; ≤ 128 bytes */
     enum log_stream_kind stream;
-    const char *text;      /* without newline; any bytes, ≤ 64 KiB (cut beyond, marked) */
+    const char *text; /* without newline; any bytes, ≤ 64 KiB (cut beyond, marked) */
     size_t length;
 };
 
-struct log_store *log_store_open(const char *folder, const struct log_options *options, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct log_store *log_store_open(const char *folder, const struct log_options *options,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void log_store_close(struct log_store *store); /* syncs */
 
 struct redactor; /* logs/redactor.h */
 
-/* Appends lines of one source in order. Lines at or before the source's watermark are dropped; *ret_appended
- * (may be NULL) counts the rest. Wakes followers. */
-bool log_store_append(struct log_store *store, const char *key, const struct log_line *lines, size_t n_lines,
-                      const struct redactor *redactor, size_t *ret_appended, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+/* Appends lines of one source in order. Lines at or before the source's watermark are dropped;
+ * *ret_appended (may be NULL) counts the rest. Wakes followers. */
+bool log_store_append(struct log_store *store, const char *key, const struct log_line *lines,
+                      size_t n_lines, const struct redactor *redactor, size_t *ret_appended,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The time of the source's newest line, or 0: where a collector continues. */
 int64_t log_store_watermark(struct log_store *store, const char *key, const char *source);
@@ -62,20 +63,24 @@ struct log_query {
 
 /* Borrowed line for the call; false ends the read. */
 typedef bool (*log_line_fn)(const struct log_line *line, void *arg);
-bool log_store_read(struct log_store *store, const char *key, const struct log_query *query, log_line_fn fn,
-                    void *arg, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_read(struct log_store *store, const char *key, const struct log_query *query,
+                    log_line_fn fn, void *arg, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Follow: first what the query gives, then every new line as it comes, exactly once each, until log_follow_stop. `fn` runs
- * on the store's follower thread and must not block; false ends it. A line that was dropped by retention before it could be
- * read is told through `missed_fn` (count). */
+/* Follow: first what the query gives, then every new line as it comes, exactly once each, until
+ * log_follow_stop. `fn` runs on the store's follower thread and must not block; false ends it. A
+ * line that was dropped by retention before it could be read is told through `missed_fn` (count).
+ */
 struct log_follow;
-struct log_follow *log_follow_start(struct log_store *store, const char *key, const struct log_query *query,
-                                    log_line_fn fn, void (*missed_fn)(int64_t missed, void *arg), void *arg,
+struct log_follow *log_follow_start(struct log_store *store, const char *key,
+                                    const struct log_query *query, log_line_fn fn,
+                                    void (*missed_fn)(int64_t missed, void *arg), void *arg,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void log_follow_stop(struct log_follow *follow); /* fn is not running and never will again when this returns */
+void log_follow_stop(
+    struct log_follow *follow); /* fn is not running and never will again when this returns */
 
 /* Applies bounds to all logs; removes a whole log with log_store_remove. */
-bool log_store_trim(struct log_store *store, int64_t now_us, int64_t *ret_freed_bytes, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
-bool log_store_remove(struct log_store *store, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_trim(struct log_store *store, int64_t now_us, int64_t *ret_freed_bytes,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_remove(struct log_store *store, const char *key,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int64_t log_store_bytes(struct log_store *store);

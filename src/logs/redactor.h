@@ -1,8 +1,9 @@
 /* Replaces secret values in text by "[redacted]" before it is kept or shown.
  *
- * Holds the values (≥ 4 bytes each; shorter ones would destroy ordinary text and are not looked for) and their
- * common encodings: percent-encoding, base64 with and without padding (all three alignments), JSON escapes.
- * Matching is one pass (Aho-Corasick). Immutable after redactor_new, so it may be shared; values are wiped on free. */
+ * Holds the values (≥ 4 bytes each; shorter ones would destroy ordinary text and are not looked
+ * for) and their common encodings: percent-encoding, base64 with and without padding (all three
+ * alignments), JSON escapes. Matching is one pass (Aho-Corasick). Immutable after redactor_new, so
+ * it may be shared; values are wiped on free. */
 #pragma once
 
 #include <glib.h>
@@ -14,5 +15,7 @@ struct redactor *redactor_new(const struct secret *const *secrets, size_t n_secr
 struct redactor *redactor_ref(struct redactor *redactor);
 void redactor_unref(struct redactor *redactor);
 
-/* Appends `text` to `out` with every occurrence replaced; returns how many were. redactor may be NULL. */
-size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length, GString *out);
+/* Appends `text` to `out` with every occurrence replaced; returns how many were. redactor may be
+ * NULL. */
+size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length,
+                      GString *out);

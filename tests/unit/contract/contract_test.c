@@ -10,13 +10,23 @@ struct inner {
 };
 
 static const struct field inner_fields[] = {
-    {.name = "path", .kind = KIND_STRING, .offset = offsetof(struct inner, path), .check = check_path},
-    {.name = "interval", .kind = KIND_DURATION, .offset = offsetof(struct inner, interval_ms), .fallback = "5s",
-     .minimum = 100, .maximum = 60000},
+    {.name = "path",
+     .kind = KIND_STRING,
+     .offset = offsetof(struct inner, path),
+     .check = check_path},
+    {.name = "interval",
+     .kind = KIND_DURATION,
+     .offset = offsetof(struct inner, interval_ms),
+     .fallback = "5s",
+     .minimum = 100,
+     .maximum = 60000},
 };
 static const struct type inner_type = {
-    .name = "Inner", .size = sizeof(struct inner), .fields = inner_fields,
-    .n_fields = G_N_ELEMENTS(inner_fields), .shorthand = "path",
+    .name = "Inner",
+    .size = sizeof(struct inner),
+    .fields = inner_fields,
+    .n_fields = G_N_ELEMENTS(inner_fields),
+    .shorthand = "path",
 };
 
 struct sample {
@@ -43,8 +53,17 @@ static const char *const types[] = {"auto", "dockerfile", NULL};
 #define F(member) .offset = offsetof(struct sample, member)
 static const struct field sample_fields[] = {
     {.name = "id", .kind = KIND_STRING, F(id), .flags = FIELD_READ_ONLY},
-    {.name = "name", .kind = KIND_STRING, F(name), .flags = FIELD_REQUIRED | FIELD_IMMUTABLE, .check = check_slug},
-    {.name = "port", .kind = KIND_INT, F(port), .minimum = 1, .maximum = 65535, .fallback = "8080",
+    {.name = "name",
+     .kind = KIND_STRING,
+     F(name),
+     .flags = FIELD_REQUIRED | FIELD_IMMUTABLE,
+     .check = check_slug},
+    {.name = "port",
+     .kind = KIND_INT,
+     F(port),
+     .minimum = 1,
+     .maximum = 65535,
+     .fallback = "8080",
      .flags = FIELD_NONE_IS_ZERO},
     {.name = "public", .kind = KIND_BOOL, F(is_public), .fallback = "true"},
     {.name = "type", .kind = KIND_ENUM, F(type), .names = types, .fallback = "auto"},
@@ -62,14 +81,18 @@ static const struct field sample_fields[] = {
     {.name = "raw", .kind = KIND_JSON, F(raw)},
 };
 static const struct type sample_type = {
-    .name = "Sample", .table = "samples", .size = sizeof(struct sample), .fields = sample_fields,
+    .name = "Sample",
+    .table = "samples",
+    .size = sizeof(struct sample),
+    .fields = sample_fields,
     .n_fields = G_N_ELEMENTS(sample_fields),
 };
 
 static const char full[] =
     "{\"name\":\"web\",\"port\":81,\"public\":false,\"type\":\"dockerfile\",\"memory\":\"256Mi\","
     "\"cpu\":\"500m\",\"health\":{\"path\":\"/h\",\"interval\":\"2s\"},\"other\":\"/short\","
-    "\"list\":[{\"path\":\"/a\"},\"/b\"],\"command\":[\"./x\",\"-v\"],\"env\":{\"B\":\"2\",\"A\":\"1\"},"
+    "\"list\":[{\"path\":\"/a\"},\"/b\"],\"command\":[\"./"
+    "x\",\"-v\"],\"env\":{\"B\":\"2\",\"A\":\"1\"},"
     "\"services\":{\"api\":{\"path\":\"/\"}},\"token\":\"hush\",\"raw\":{\"z\":[1,2]}}";
 
 static void *decode(const char *text, enum decode_mode mode, GError **error)
@@ -113,10 +136,12 @@ static void defaults_are_filled_in(void)
 static void findings_name_path_and_rule(void)
 {
     GError *error = NULL;
-    g_assert_null(decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
-                         "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
-                         DECODE_CREATE, &error));
-    static const char *const expected[] = {"name", "port", "prot", "list[0].interval", "env.1A", "services.a_b"};
+    g_assert_null(
+        decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
+               "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
+               DECODE_CREATE, &error));
+    static const char *const expected[] = {"name",   "port",        "prot", "list[0].interval",
+                                           "env.1A", "services.a_b"};
     const GPtrArray *issues = sy_error_issues(error);
     g_assert_cmpuint(issues->len, ==, G_N_ELEMENTS(expected));
     for (guint i = 0; i < issues->len; i++) {
@@ -142,8 +167,10 @@ static void patch_changes_only_what_is_named(void)
 {
     struct sample *object = decode(full, DECODE_CREATE, NULL);
     GError *error = NULL;
-    const char *patch = "{\"port\":9,\"memory\":null,\"health\":{\"interval\":\"3s\"},\"name\":\"web\"}";
-    bool ok = contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error);
+    const char *patch =
+        "{\"port\":9,\"memory\":null,\"health\":{\"interval\":\"3s\"},\"name\":\"web\"}";
+    bool ok =
+        contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error);
     g_assert_no_error(error);
     g_assert_true(ok);
     g_assert_cmpint(object->port, ==, 9);
@@ -159,7 +186,8 @@ static void patch_refuses_an_immutable_change(void)
     struct sample *object = decode(full, DECODE_CREATE, NULL);
     GError *error = NULL;
     const char *patch = "{\"name\":\"other\"}";
-    g_assert_false(contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error));
+    g_assert_false(
+        contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error));
     g_assert_cmpstr(error->message, ==, "name: cannot be changed after creation");
     g_assert_cmpstr(object->name, ==, "web");
     g_error_free(error);
@@ -214,7 +242,11 @@ static void hostile_json_is_refused(void)
     for (int i = 0; i < 40; i++) {
         g_string_append_c(deep, ']');
     }
-    const char *const texts[] = {deep->str, "{\"name\":\"a\",\"name\":\"b\"}", "{\"name\":\"\\u0000\"}", "", "[1",
+    const char *const texts[] = {deep->str,
+                                 "{\"name\":\"a\",\"name\":\"b\"}",
+                                 "{\"name\":\"\\u0000\"}",
+                                 "",
+                                 "[1",
                                  "{\"name\":\"\xff\"}"};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         GError *error = NULL;
@@ -254,12 +286,15 @@ int main(int argc, char **argv)
     g_test_add_func("/contract/findings_name_path_and_rule", findings_name_path_and_rule);
     g_test_add_func("/contract/missing_required_member_is_named", missing_required_member_is_named);
     g_test_add_func("/contract/patch_changes_only_what_is_named", patch_changes_only_what_is_named);
-    g_test_add_func("/contract/patch_refuses_an_immutable_change", patch_refuses_an_immutable_change);
+    g_test_add_func("/contract/patch_refuses_an_immutable_change",
+                    patch_refuses_an_immutable_change);
     g_test_add_func("/contract/text_mode_reads_scalars_as_text", text_mode_reads_scalars_as_text);
     g_test_add_func("/contract/secret_and_internal_fields_are_never_encoded",
                     secret_and_internal_fields_are_never_encoded);
-    g_test_add_func("/contract/every_column_survives_the_database", every_column_survives_the_database);
+    g_test_add_func("/contract/every_column_survives_the_database",
+                    every_column_survives_the_database);
     g_test_add_func("/contract/hostile_json_is_refused", hostile_json_is_refused);
-    g_test_add_func("/contract/schema_is_valid_json_and_lists_members", schema_is_valid_json_and_lists_members);
+    g_test_add_func("/contract/schema_is_valid_json_and_lists_members",
+                    schema_is_valid_json_and_lists_members);
     return g_test_run();
 }

@@ -1,0 +1,74 @@
+/* A deployment: an immutable value that says all of what runs, and how putting it into service
+ * went. */
+#pragma once
+
+#include "contract/contract.h"
+#include "model/settings.h"
+
+enum deployment_status {
+    DEPLOYMENT_PENDING,
+    DEPLOYMENT_DEPLOYING,
+    DEPLOYMENT_RUNNING,
+    DEPLOYMENT_FAILED,
+    DEPLOYMENT_SUPERSEDED,
+    DEPLOYMENT_CANCELLED,
+};
+enum deployment_kind {
+    DEPLOYMENT_DEPLOY,
+    DEPLOYMENT_ROLLBACK,
+    DEPLOYMENT_SCALE,
+    DEPLOYMENT_CONFIG,
+    DEPLOYMENT_RESTART,
+};
+enum health_state { HEALTH_UNKNOWN, HEALTH_HEALTHY, HEALTH_UNHEALTHY };
+extern const char *const deployment_statuses[], *const deployment_kinds[], *const health_states[];
+bool deployment_may_become(enum deployment_status from, enum deployment_status to);
+
+struct deployment_value {
+    char *release_version;
+    char *image;
+    char *image_digest;
+    int64_t config_version;
+    char **default_command;
+    struct settings settings;
+};
+extern const struct type deployment_value_type;
+CONTRACT_AUTOPTR(deployment_value)
+
+struct deployment {
+    char *id;
+    char *organization_id;
+    char *project_id;
+    char *service_id;
+    char *environment_id;
+    char *release_id;
+    char *pair_id;
+    int64_t number; /* version without the v */
+    char *version;
+    char *release_version;
+    char *environment;
+    int kind;
+    int64_t replicas;
+    int status;
+    int health;
+    char *url;
+    char *reason;
+    char *error_code;
+    char *error_message;
+    char *hint;
+    struct deployment_value value;
+    int64_t config_version;
+    char *rolled_back_to;
+    int64_t requests_lost;
+    char *created_by;
+    int64_t created_us;
+    int64_t started_us;
+    int64_t finished_us;
+    int was_healthy;    /* reached running once: a rollback target */
+    int64_t generation; /* of the pair when it was made */
+    int cancel_requested;
+    int release_command_done;
+    int64_t revision; /* of the row: the ETag */
+};
+extern const struct type deployment_type;
+CONTRACT_AUTOPTR(deployment)

@@ -1,0 +1,37 @@
+/* An instance: one container of a deployment, with its fixed address; the ledger that the edge's
+ * table is derived from. */
+#pragma once
+
+#include "contract/contract.h"
+
+enum instance_state {
+    INSTANCE_CREATED,  /* has a row and an address */
+    INSTANCE_STARTING, /* its container runs; not healthy yet */
+    INSTANCE_ROUTED,   /* in the edge's table, gets traffic (or needs none) */
+    INSTANCE_DRAINING, /* in the table, gets no new requests */
+    INSTANCE_STOPPING, /* out of the table; its container is being stopped and removed */
+    INSTANCE_CRASHED,  /* ended by itself; waits for retry_at */
+};
+extern const char *const instance_states[];
+
+struct instance {
+    char *id;
+    char *organization_id;
+    char *pair_id;
+    char *deployment_id;
+    int64_t slot;
+    char *name;
+    char *address;
+    int64_t port;
+    int state;
+    char *engine_id;
+    char *health_detail;
+    int64_t probes;
+    int64_t restarts;
+    int64_t started_us;
+    int64_t state_since_us;
+    int64_t retry_us; /* not before, while it crash-loops */
+    int64_t created_us;
+};
+extern const struct type instance_type;
+CONTRACT_AUTOPTR(instance)
