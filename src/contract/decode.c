@@ -184,11 +184,13 @@ static unsigned depth_of(const json_t *json, unsigned limit)
         json_t *value;
         json_object_foreach((json_t *)json, key, value)
         {
-            deepest = MAX(deepest, depth_of(value, limit - 1));
+            unsigned depth = depth_of(value, limit - 1); /* not inside MAX, which evaluates twice: 2^limit calls */
+            deepest = MAX(deepest, depth);
         }
     } else if (json_is_array(json)) {
         for (size_t i = 0; i < json_array_size(json); i++) {
-            deepest = MAX(deepest, depth_of(json_array_get(json, i), limit - 1));
+            unsigned depth = depth_of(json_array_get(json, i), limit - 1);
+            deepest = MAX(deepest, depth);
         }
     }
     return deepest + 1;
