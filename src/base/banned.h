@@ -6,6 +6,5 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol gmtime localtime system popen   \
-    rand srand
+#pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol gmtime localtime system popen rand srand
 #endif

@@ -11,8 +11,7 @@ typedef struct {
 } SyErrorPrivate;
 
 static const struct sy_code_info codes[SY_N_CODES] = {
-#define X(name, status, exit_code, retryable, hint)                                                \
-    [SY_##name] = {#name, status, exit_code, retryable, hint},
+#define X(name, status, exit_code, retryable, hint) [SY_##name] = {#name, status, exit_code, retryable, hint},
 #include "base/errors.def"
 #undef X
 };
@@ -26,8 +25,7 @@ static void issue_free(gpointer data)
     g_free(issue);
 }
 
-static void issues_append(GPtrArray **issues, const char *path, const char *code,
-                          const char *detail)
+static void issues_append(GPtrArray **issues, const char *path, const char *code, const char *detail)
 {
     struct sy_issue *issue = g_new0(struct sy_issue, 1);
     issue->path = g_strdup(path);
@@ -98,8 +96,7 @@ bool sy_fail_errno(GError **error, int saved_errno, const char *format, ...)
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
     bool full = saved_errno == ENOSPC || saved_errno == EDQUOT;
-    return sy_fail(error, full ? SY_DISK_FULL : SY_IO_FAILED, "%s: %s", text,
-                   g_strerror(saved_errno));
+    return sy_fail(error, full ? SY_DISK_FULL : SY_IO_FAILED, "%s: %s", text, g_strerror(saved_errno));
 }
 
 void sy_error_set_hint(GError **error, const char *format, ...)

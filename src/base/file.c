@@ -82,8 +82,7 @@ static bool folder_sync(const char *file_path, GError **error)
     return true;
 }
 
-static bool write_temporary(const char *temporary, const void *bytes, size_t length, mode_t mode,
-                            GError **error)
+static bool write_temporary(const char *temporary, const void *bytes, size_t length, mode_t mode, GError **error)
 {
     g_auto(fd_t) fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0) {

@@ -8,8 +8,7 @@
 
 /* Reads at most `limit` bytes (SY_TOO_LARGE beyond); NUL-terminated, length without it.
  * SY_NOT_FOUND when it does not exist. */
-char *file_read(const char *path, size_t limit, size_t *ret_length,
-                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *file_read(const char *path, size_t limit, size_t *ret_length, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Writes a temporary file beside `path`, fsyncs it, renames it over `path` and fsyncs the folder.
  */
@@ -28,8 +27,7 @@ bool folder_ensure(const char *path, mode_t mode, GError **error) G_GNUC_WARN_UN
 bool folder_remove(const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* write(2) until all is out. */
-bool fd_write_all(int fd, const void *bytes, size_t length,
-                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool fd_write_all(int fd, const void *bytes, size_t length, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Bytes free for this process and in all on the file system that holds `path`. */
 bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_bytes,

@@ -35,7 +35,7 @@ struct http_header {
 
 struct http_exchange {
     const char *method;
-    const char *target; /* origin form, already percent-encoded: /v1/projects?limit=5 */
+    const char *target;                /* origin form, already percent-encoded: /v1/projects?limit=5 */
     const struct http_header *headers; /* ended by name == NULL; may be NULL */
     const void *body;                  /* may be NULL */
     size_t body_length;
@@ -54,8 +54,8 @@ struct http_reply {
     bool ended_early;
 };
 
-bool http_client_call(struct http_client *client, const struct http_exchange *exchange,
-                      struct http_reply *ret_reply, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool http_client_call(struct http_client *client, const struct http_exchange *exchange, struct http_reply *ret_reply,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* First header of this lower-case name, newly allocated, or NULL. */
 char *http_reply_header(const struct http_reply *reply, const char *name);

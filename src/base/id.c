@@ -73,8 +73,7 @@ char *sha256_hex(const void *bytes, size_t length)
 
 bool sha256_hex_is_valid(const char *text)
 {
-    return text != NULL && strlen(text) == SHA256_HEX_LENGTH &&
-           strspn(text, hex_digits) == SHA256_HEX_LENGTH;
+    return text != NULL && strlen(text) == SHA256_HEX_LENGTH && strspn(text, hex_digits) == SHA256_HEX_LENGTH;
 }
 
 char *dns_label_fit(const char *text, bool always)
@@ -99,8 +98,7 @@ static bool is_lower_alnum(char c)
 bool dns_label_is_valid(const char *text)
 {
     size_t length = text != NULL ? strlen(text) : 0;
-    if (length < 1 || length > 63 || !g_ascii_islower(text[0]) ||
-        !is_lower_alnum(text[length - 1])) {
+    if (length < 1 || length > 63 || !g_ascii_islower(text[0]) || !is_lower_alnum(text[length - 1])) {
         return false;
     }
     for (size_t i = 0; i < length; i++) {

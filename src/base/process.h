@@ -14,12 +14,10 @@ typedef void (*process_line_fn)(const char *line, size_t length, void *arg);
 
 struct process_spec {
     const char *const *argv; /* argv[0] is looked up in PATH; NULL-ended */
-    const char *const
-        *env; /* "K=V", NULL-ended; NULL: PATH, HOME, LANG, TMPDIR and proxy variables of ours */
-    const char *cwd; /* NULL: ours */
-    const char
-        *cgroup;  /* absolute path of a cgroup folder the child is put in before exec, or NULL */
-    int stdin_fd; /* borrowed; -1: /dev/null (0 is a real descriptor) */
+    const char *const *env;  /* "K=V", NULL-ended; NULL: PATH, HOME, LANG, TMPDIR and proxy variables of ours */
+    const char *cwd;         /* NULL: ours */
+    const char *cgroup;      /* absolute path of a cgroup folder the child is put in before exec, or NULL */
+    int stdin_fd;            /* borrowed; -1: /dev/null (0 is a real descriptor) */
     int64_t timeout_ms;      /* 0: none */
     const int *cancelled;    /* read atomically (g_atomic_int_get); NULL: cannot be cancelled */
     process_line_fn on_line; /* stdout and stderr, in order of arrival; NULL: none */

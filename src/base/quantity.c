@@ -14,8 +14,7 @@ static bool take_number(const char **text, int64_t *ret_value)
         return false;
     }
     for (; g_ascii_isdigit(*p); p++) {
-        if (__builtin_mul_overflow(value, 10, &value) ||
-            __builtin_add_overflow(value, *p - '0', &value)) {
+        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *p - '0', &value)) {
             return false;
         }
     }
@@ -86,8 +85,7 @@ bool duration_parse(const char *text, int64_t *ret_ms)
         size_t length = letters(text);
         int64_t factor = 0;
         for (size_t i = next_unit; i < G_N_ELEMENTS(durations); i++) {
-            if (length == strlen(durations[i].suffix) &&
-                strncmp(text, durations[i].suffix, length) == 0) {
+            if (length == strlen(durations[i].suffix) && strncmp(text, durations[i].suffix, length) == 0) {
                 factor = durations[i].factor;
                 next_unit = i + 1;
                 break;
@@ -110,8 +108,7 @@ void duration_format(int64_t ms, char out[QUANTITY_LENGTH])
 {
     for (size_t i = 0; i < G_N_ELEMENTS(durations); i++) {
         if (ms != 0 && ms % durations[i].factor == 0) {
-            g_snprintf(out, QUANTITY_LENGTH, "%" G_GINT64_FORMAT "%s", ms / durations[i].factor,
-                       durations[i].suffix);
+            g_snprintf(out, QUANTITY_LENGTH, "%" G_GINT64_FORMAT "%s", ms / durations[i].factor, durations[i].suffix);
             return;
         }
     }
@@ -141,8 +138,7 @@ void size_format(int64_t bytes, char out[QUANTITY_LENGTH])
     for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
         bool binary = strlen(sizes[i].suffix) == 2 || sizes[i].factor == 1;
         if (binary && (bytes != 0 || sizes[i].factor == 1) && bytes % sizes[i].factor == 0) {
-            g_snprintf(out, QUANTITY_LENGTH, "%" G_GINT64_FORMAT "%s", bytes / sizes[i].factor,
-                       sizes[i].suffix);
+            g_snprintf(out, QUANTITY_LENGTH, "%" G_GINT64_FORMAT "%s", bytes / sizes[i].factor, sizes[i].suffix);
             return;
         }
     }
@@ -172,8 +168,7 @@ bool cpu_parse(const char *text, int64_t *ret_millis)
             millis *= 10;
         }
     }
-    if (*text != '\0' || __builtin_mul_overflow(whole, 1000, &whole) ||
-        __builtin_add_overflow(whole, millis, &whole)) {
+    if (*text != '\0' || __builtin_mul_overflow(whole, 1000, &whole) || __builtin_add_overflow(whole, millis, &whole)) {
         return false;
     }
     *ret_millis = whole;

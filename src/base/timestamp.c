@@ -24,8 +24,7 @@ static void civil_from_days(int64_t days, int *ret_year, int *ret_month, int *re
     days += 719468;
     int64_t era = days / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted_month = (5 * day_of_year + 2) / 153;
     *ret_day = (int)(day_of_year - (153 * shifted_month + 2) / 5 + 1);
@@ -125,8 +124,8 @@ static bool take_offset(const char **text, int *ret_seconds)
     int sign = **text == '-' ? -1 : 1;
     int hours;
     int minutes;
-    if (!take_one_of(text, "+-") || !take_digits(text, 2, 0, 23, &hours) ||
-        !take_one_of(text, ":") || !take_digits(text, 2, 0, 59, &minutes)) {
+    if (!take_one_of(text, "+-") || !take_digits(text, 2, 0, 23, &hours) || !take_one_of(text, ":") ||
+        !take_digits(text, 2, 0, 59, &minutes)) {
         return false;
     }
     *ret_seconds = sign * (hours * 3600 + minutes * 60);
@@ -153,14 +152,12 @@ bool timestamp_parse(const char *text, int64_t *ret_time_us)
     if (!take_digits(&text, 4, 1970, 9999, &year) || !take_one_of(&text, "-") ||
         !take_digits(&text, 2, 1, 12, &month) || !take_one_of(&text, "-") ||
         !take_digits(&text, 2, 1, days_in_month(year, month), &day) || !take_one_of(&text, "Tt ") ||
-        !take_digits(&text, 2, 0, 23, &hour) || !take_one_of(&text, ":") ||
-        !take_digits(&text, 2, 0, 59, &minute) || !take_one_of(&text, ":") ||
-        !take_digits(&text, 2, 0, 60, &second) || !take_fraction(&text, &us) ||
+        !take_digits(&text, 2, 0, 23, &hour) || !take_one_of(&text, ":") || !take_digits(&text, 2, 0, 59, &minute) ||
+        !take_one_of(&text, ":") || !take_digits(&text, 2, 0, 60, &second) || !take_fraction(&text, &us) ||
         !take_offset(&text, &offset) || *text != '\0') {
         return false;
     }
-    int64_t seconds =
-        days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+    int64_t seconds = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
     *ret_time_us = seconds * US_PER_SECOND + us;
     return true;
 }

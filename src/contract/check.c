@@ -92,8 +92,8 @@ const char *check_printable(const char *value)
     for (const char *p = value; *p != '\0'; p = g_utf8_next_char(p)) {
         gunichar c = g_utf8_get_char(p);
         GUnicodeType type = g_unichar_type(c);
-        if (type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT ||
-            type == G_UNICODE_LINE_SEPARATOR || type == G_UNICODE_PARAGRAPH_SEPARATOR) {
+        if (type == G_UNICODE_CONTROL || type == G_UNICODE_FORMAT || type == G_UNICODE_LINE_SEPARATOR ||
+            type == G_UNICODE_PARAGRAPH_SEPARATOR) {
             return "must not hold control or invisible characters";
         }
     }

@@ -11,8 +11,7 @@ static bool is_column(const struct field *field)
 
 static bool is_integer(enum kind kind)
 {
-    return kind == KIND_INT || kind == KIND_TIME || kind == KIND_DURATION || kind == KIND_SIZE ||
-           kind == KIND_CPU;
+    return kind == KIND_INT || kind == KIND_TIME || kind == KIND_DURATION || kind == KIND_SIZE || kind == KIND_CPU;
 }
 
 size_t contract_n_columns(const struct type *type)
@@ -39,9 +38,8 @@ char *contract_column_list(const struct type *type, const char *alias)
     GString *list = g_string_new(NULL);
     for (size_t i = 0; i < type->n_fields; i++) {
         if (is_column(&type->fields[i])) {
-            g_string_append_printf(list, "%s%s%s%s", list->len > 0 ? ", " : "",
-                                   alias != NULL ? alias : "", alias != NULL ? "." : "",
-                                   type->fields[i].name);
+            g_string_append_printf(list, "%s%s%s%s", list->len > 0 ? ", " : "", alias != NULL ? alias : "",
+                                   alias != NULL ? "." : "", type->fields[i].name);
         }
     }
     return g_string_free(list, FALSE);
@@ -109,8 +107,7 @@ bool contract_set_column(const struct type *type, const struct field *field, voi
     }
     bool wants_integer = is_integer(field->kind) || field->kind == KIND_BOOL;
     if (wants_integer != (value->kind == SQL_INT)) {
-        return sy_fail(error, SY_STORE_FAILED, "column %s holds a value of the wrong type",
-                       field->name);
+        return sy_fail(error, SY_STORE_FAILED, "column %s holds a value of the wrong type", field->name);
     }
     if (is_integer(field->kind)) {
         *(int64_t *)slot = value->integer;
@@ -125,8 +122,7 @@ bool contract_set_column(const struct type *type, const struct field *field, voi
         *(char **)slot = g_strdup(value->text);
         return true;
     }
-    json_t *json = field->kind == KIND_ENUM ? json_string(value->text)
-                                            : json_loads(value->text, JSON_DECODE_ANY, NULL);
+    json_t *json = field->kind == KIND_ENUM ? json_string(value->text) : json_loads(value->text, JSON_DECODE_ANY, NULL);
     bool ok = set_decoded(field, slot, json, error);
     json_decref(json);
     return ok;

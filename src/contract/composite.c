@@ -17,15 +17,14 @@ static bool pointer_is_absent(const struct field *field, const void *slot)
     return *(void *const *)slot == NULL;
 }
 
-static void describe_reference(const struct field *field, enum schema_use use, const char *prefix,
-                               GHashTable *used, struct json_writer *writer)
+static void describe_reference(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                               struct json_writer *writer)
 {
     enum schema_use nested = use == SCHEMA_REPLY ? SCHEMA_REPLY : SCHEMA_CREATE;
     if (used != NULL) {
         g_hash_table_add(used, (gpointer)field->type);
     }
-    g_autofree char *reference =
-        g_strconcat(prefix, field->type->name, contract_schema_suffix(nested), NULL);
+    g_autofree char *reference = g_strconcat(prefix, field->type->name, contract_schema_suffix(nested), NULL);
     json_member_string(writer, "$ref", reference);
 }
 
@@ -35,8 +34,7 @@ static bool check_count(struct decoder *decoder, const struct field *field, size
     int64_t high;
     field_bounds(field, 0, DEFAULT_MAX_ELEMENTS, &low, &high);
     if ((int64_t)count < low || (int64_t)count > high) {
-        decoder_issue(decoder, "count",
-                      "must have %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " entries", low, high);
+        decoder_issue(decoder, "count", "must have %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " entries", low, high);
         return false;
     }
     return true;
@@ -88,8 +86,7 @@ static void struct_encode(const struct field *field, const void *slot, enum enco
     contract_encode(field->type, slot, view, writer);
 }
 
-static void struct_decode(struct decoder *decoder, const struct field *field, void *slot,
-                          const json_t *json)
+static void struct_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     decode_object(decoder, field->type, slot, json);
 }
@@ -135,8 +132,7 @@ static void object_encode(const struct field *field, const void *slot, enum enco
     contract_encode(field->type, *(void *const *)slot, view, writer);
 }
 
-static void object_decode(struct decoder *decoder, const struct field *field, void *slot,
-                          const json_t *json)
+static void object_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (*(void **)slot == NULL) {
         *(void **)slot = contract_new(field->type);
@@ -193,8 +189,7 @@ static bool array_equal(const struct field *field, const void *a, const void *b)
     return true;
 }
 
-static void array_encode(const struct field *field, const void *slot, enum encode_view view,
-                         struct json_writer *writer)
+static void array_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     const GPtrArray *array = *(GPtrArray *const *)slot;
     json_array_open(writer);
@@ -204,8 +199,7 @@ static void array_encode(const struct field *field, const void *slot, enum encod
     json_array_close(writer);
 }
 
-static void array_decode(struct decoder *decoder, const struct field *field, void *slot,
-                         const json_t *json)
+static void array_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (!json_is_array(json)) {
         decoder_issue(decoder, "type", "must be a list");
@@ -226,8 +220,8 @@ static void array_decode(struct decoder *decoder, const struct field *field, voi
     *(GPtrArray **)slot = array;
 }
 
-static void array_describe(const struct field *field, enum schema_use use, const char *prefix,
-                           GHashTable *used, struct json_writer *writer)
+static void array_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                           struct json_writer *writer)
 {
     json_member_string(writer, "type", "array");
     json_key(writer, "items");
@@ -300,12 +294,10 @@ static const char *element_text(struct decoder *decoder, field_check_fn check, c
     return text;
 }
 
-static void strings_decode(struct decoder *decoder, const struct field *field, void *slot,
-                           const json_t *json)
+static void strings_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (!json_is_array(json)) {
-        decoder_issue(decoder, "type",
-                      "must be a list of strings, such as [\"./server\", \"--verbose\"]");
+        decoder_issue(decoder, "type", "must be a list of strings, such as [\"./server\", \"--verbose\"]");
         return;
     }
     if (!check_count(decoder, field, json_array_size(json))) {
@@ -327,8 +319,8 @@ static void strings_decode(struct decoder *decoder, const struct field *field, v
     }
 }
 
-static void strings_describe(const struct field *field, enum schema_use use, const char *prefix,
-                             GHashTable *used, struct json_writer *writer)
+static void strings_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                             struct json_writer *writer)
 {
     json_member_string(writer, "type", "array");
     json_key(writer, "items");
@@ -486,16 +478,14 @@ static void string_map_encode(const struct field *field, const void *slot, enum 
 
 static bool check_key(struct decoder *decoder, const struct field *field, const char *key)
 {
-    const char *rule =
-        field->check != NULL && decoder->mode != DECODE_STORED ? field->check(key) : NULL;
+    const char *rule = field->check != NULL && decoder->mode != DECODE_STORED ? field->check(key) : NULL;
     if (rule != NULL) {
         decoder_issue(decoder, "pattern", "the name %s", rule);
     }
     return rule == NULL;
 }
 
-static void string_map_decode(struct decoder *decoder, const struct field *field, void *slot,
-                              const json_t *json)
+static void string_map_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (!json_is_object(json)) {
         decoder_issue(decoder, "type", "must be a map of names to strings");
@@ -531,8 +521,8 @@ static void describe_names(const struct field *field, struct json_writer *writer
     describe_count(field, "minProperties", "maxProperties", writer);
 }
 
-static void string_map_describe(const struct field *field, enum schema_use use, const char *prefix,
-                                GHashTable *used, struct json_writer *writer)
+static void string_map_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                                struct json_writer *writer)
 {
     json_member_string(writer, "type", "object");
     json_key(writer, "additionalProperties");
@@ -582,8 +572,7 @@ static bool map_equal(const struct field *field, const void *a, const void *b)
     return true;
 }
 
-static void map_encode(const struct field *field, const void *slot, enum encode_view view,
-                       struct json_writer *writer)
+static void map_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     const GPtrArray *map = *(GPtrArray *const *)slot;
     json_object_open(writer);
@@ -595,8 +584,7 @@ static void map_encode(const struct field *field, const void *slot, enum encode_
     json_object_close(writer);
 }
 
-static void map_decode(struct decoder *decoder, const struct field *field, void *slot,
-                       const json_t *json)
+static void map_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (!json_is_object(json)) {
         decoder_issue(decoder, "type", "must be a map");
@@ -623,8 +611,8 @@ static void map_decode(struct decoder *decoder, const struct field *field, void 
     *(GPtrArray **)slot = map;
 }
 
-static void map_describe(const struct field *field, enum schema_use use, const char *prefix,
-                         GHashTable *used, struct json_writer *writer)
+static void map_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                         struct json_writer *writer)
 {
     json_member_string(writer, "type", "object");
     json_key(writer, "additionalProperties");

@@ -69,8 +69,8 @@ struct field {
     int64_t maximum;
     const char *const *names; /* ENUM, NULL-ended */
     const struct type *type;  /* STRUCT, OBJECT, ARRAY, MAP */
-    const char *fallback; /* default, in its JSON text form without quotes ("8080", "5s", "auto") */
-    field_check_fn check; /* STRING; elements of STRINGS; keys of maps */
+    const char *fallback;     /* default, in its JSON text form without quotes ("8080", "5s", "auto") */
+    field_check_fn check;     /* STRING; elements of STRINGS; keys of maps */
     const char *doc;
 };
 
@@ -80,8 +80,7 @@ struct type {
     size_t size;       /* of the C struct */
     const struct field *fields;
     size_t n_fields;
-    const char
-        *shorthand; /* field that a bare JSON string (or number) stands for: health: /healthz */
+    const char *shorthand; /* field that a bare JSON string (or number) stands for: health: /healthz */
     const char *doc;
 };
 
@@ -103,11 +102,9 @@ struct map_entry {
 void contract_init(const struct type *type, void *object);
 void *contract_new(const struct type *type);
 void contract_clear(const struct type *type, void *object);
-void contract_free(const struct type *type,
-                   void *object);        /* what contract_new or contract_dup made */
-void contract_object_free(void *object); /* the same without naming the type; a GDestroyNotify */
-void contract_copy(const struct type *type, void *to,
-                   const void *from); /* `to` is overwritten, not cleared */
+void contract_free(const struct type *type, void *object); /* what contract_new or contract_dup made */
+void contract_object_free(void *object);                   /* the same without naming the type; a GDestroyNotify */
+void contract_copy(const struct type *type, void *to, const void *from); /* `to` is overwritten, not cleared */
 void *contract_dup(const struct type *type, const void *from);
 bool contract_equal(const struct type *type, const void *a, const void *b);
 
@@ -115,12 +112,11 @@ bool contract_equal(const struct type *type, const void *a, const void *b);
 char **contract_diff(const struct type *type, const void *a, const void *b);
 
 /* g_autoptr(project_t) project = …, for objects of contract_new. */
-#define CONTRACT_AUTOPTR(name)                                                                     \
-    typedef struct name name##_t;                                                                  \
+#define CONTRACT_AUTOPTR(name)                                                                                         \
+    typedef struct name name##_t;                                                                                      \
     G_DEFINE_AUTOPTR_CLEANUP_FUNC(name##_t, contract_object_free)
 
-GPtrArray *
-contract_array_new(const struct type *type); /* owns its elements, which contract_new made */
+GPtrArray *contract_array_new(const struct type *type); /* owns its elements, which contract_new made */
 GPtrArray *string_map_new(void);
 void string_map_set(GPtrArray *map, const char *key, const char *value);
 const char *string_map_get(const GPtrArray *map, const char *key); /* map may be NULL */
@@ -144,17 +140,16 @@ enum decode_mode {
 
 /* Every finding becomes an issue of *error (at most 50); `object` must be cleared by the caller
  * even then. */
-bool contract_decode(const struct type *type, void *object, const json_t *json,
-                     enum decode_mode mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool contract_decode(const struct type *type, void *object, const json_t *json, enum decode_mode mode,
+                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* As contract_decode; every path begins with `prefix`. */
-bool contract_decode_at(const struct type *type, void *object, const json_t *json,
-                        enum decode_mode mode, const char *prefix,
-                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool contract_decode_at(const struct type *type, void *object, const json_t *json, enum decode_mode mode,
+                        const char *prefix, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Parses text strictly (RFC 8259, duplicate names refused, depth ≤ 32) and decodes it. */
-bool contract_decode_text(const struct type *type, void *object, const char *text, size_t length,
-                          enum decode_mode mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool contract_decode_text(const struct type *type, void *object, const char *text, size_t length, enum decode_mode mode,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 json_t *json_parse(const char *text, size_t length, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 enum encode_view {
@@ -163,8 +158,7 @@ enum encode_view {
     ENCODE_STORED, /* everything but SQL-only fields, sparse: for a JSON column or an immutable
                       value */
 };
-void contract_encode(const struct type *type, const void *object, enum encode_view view,
-                     struct json_writer *writer);
+void contract_encode(const struct type *type, const void *object, enum encode_view view, struct json_writer *writer);
 char *contract_encode_text(const struct type *type, const void *object, enum encode_view view);
 
 enum schema_use {
@@ -177,8 +171,8 @@ enum schema_use {
 /* JSON Schema 2020-12 of the type. Nested types are referenced as "<prefix><Name><suffix>" and
  * added to `used` (a set of const struct type *, by pointer) for the caller to emit; nested types
  * of a patch are inputs. */
-void contract_schema(const struct type *type, enum schema_use use, const char *prefix,
-                     GHashTable *used, struct json_writer *writer);
+void contract_schema(const struct type *type, enum schema_use use, const char *prefix, GHashTable *used,
+                     struct json_writer *writer);
 const char *contract_schema_suffix(enum schema_use use);
 
 /* --- SQL

@@ -66,12 +66,10 @@ static void report_unknown(struct decoder *decoder, const struct type *type, con
 }
 
 /* An immutable field keeps its value; naming the same value again is fine. */
-static void decode_immutable(struct decoder *decoder, const struct field *field, void *slot,
-                             const json_t *json)
+static void decode_immutable(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     const struct kind_ops *ops = kind_ops(field->kind);
-    g_autofree void *scratch =
-        g_malloc0(field->kind == KIND_STRUCT ? field->type->size : sizeof(int64_t));
+    g_autofree void *scratch = g_malloc0(field->kind == KIND_STRUCT ? field->type->size : sizeof(int64_t));
     ops->set_absent(field, scratch);
     unsigned issues = decoder->n_issues;
     ops->decode(decoder, field, scratch, json);
@@ -81,8 +79,7 @@ static void decode_immutable(struct decoder *decoder, const struct field *field,
     ops->clear(field, scratch);
 }
 
-static void decode_member(struct decoder *decoder, const struct field *field, void *object,
-                          const json_t *json)
+static void decode_member(struct decoder *decoder, const struct field *field, void *object, const json_t *json)
 {
     const struct kind_ops *ops = kind_ops(field->kind);
     void *slot = field_slot(field, object);
@@ -112,8 +109,7 @@ static void check_required(struct decoder *decoder, const struct type *type, con
     }
 }
 
-static void decode_members(struct decoder *decoder, const struct type *type, void *object,
-                           const json_t *json)
+static void decode_members(struct decoder *decoder, const struct type *type, void *object, const json_t *json)
 {
     bool is_stored = decoder->mode == DECODE_STORED;
     const char *key;
@@ -134,8 +130,7 @@ static void decode_members(struct decoder *decoder, const struct type *type, voi
     }
 }
 
-void decode_object(struct decoder *decoder, const struct type *type, void *object,
-                   const json_t *json)
+void decode_object(struct decoder *decoder, const struct type *type, void *object, const json_t *json)
 {
     if (json_is_object(json)) {
         decode_members(decoder, type, object, json);
@@ -148,14 +143,13 @@ void decode_object(struct decoder *decoder, const struct type *type, void *objec
     }
 }
 
-bool contract_decode(const struct type *type, void *object, const json_t *json,
-                     enum decode_mode mode, GError **error)
+bool contract_decode(const struct type *type, void *object, const json_t *json, enum decode_mode mode, GError **error)
 {
     return contract_decode_at(type, object, json, mode, "", error);
 }
 
-bool contract_decode_at(const struct type *type, void *object, const json_t *json,
-                        enum decode_mode mode, const char *prefix, GError **error)
+bool contract_decode_at(const struct type *type, void *object, const json_t *json, enum decode_mode mode,
+                        const char *prefix, GError **error)
 {
     g_autoptr(GString) path = g_string_new(prefix);
     struct decoder decoder = {.mode = mode, .path = path};
@@ -164,8 +158,7 @@ bool contract_decode_at(const struct type *type, void *object, const json_t *jso
         return true;
     }
     if (decoder.n_issues > 1) {
-        g_autofree char *message =
-            g_strdup_printf("%s (and %u more)", decoder.error->message, decoder.n_issues - 1);
+        g_autofree char *message = g_strdup_printf("%s (and %u more)", decoder.error->message, decoder.n_issues - 1);
         g_free(decoder.error->message);
         decoder.error->message = g_steal_pointer(&message);
     }
@@ -201,8 +194,7 @@ json_t *json_parse(const char *text, size_t length, GError **error)
     json_error_t failure;
     json_t *json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
     if (json == NULL) {
-        sy_fail(error, SY_INVALID_JSON, "line %d, column %d: %s", failure.line, failure.column,
-                failure.text);
+        sy_fail(error, SY_INVALID_JSON, "line %d, column %d: %s", failure.line, failure.column, failure.text);
         return NULL;
     }
     if (depth_of(json, MAX_DEPTH + 1) > MAX_DEPTH) {
@@ -213,8 +205,8 @@ json_t *json_parse(const char *text, size_t length, GError **error)
     return json;
 }
 
-bool contract_decode_text(const struct type *type, void *object, const char *text, size_t length,
-                          enum decode_mode mode, GError **error)
+bool contract_decode_text(const struct type *type, void *object, const char *text, size_t length, enum decode_mode mode,
+                          GError **error)
 {
     json_t *json = json_parse(text, length, error);
     if (json == NULL) {

@@ -5,12 +5,10 @@
 
 static bool is_collection(enum kind kind)
 {
-    return kind == KIND_ARRAY || kind == KIND_STRINGS || kind == KIND_STRING_MAP ||
-           kind == KIND_MAP;
+    return kind == KIND_ARRAY || kind == KIND_STRINGS || kind == KIND_STRING_MAP || kind == KIND_MAP;
 }
 
-void contract_encode(const struct type *type, const void *object, enum encode_view view,
-                     struct json_writer *writer)
+void contract_encode(const struct type *type, const void *object, enum encode_view view, struct json_writer *writer)
 {
     json_object_open(writer);
     for (size_t i = 0; i < type->n_fields; i++) {

@@ -14,8 +14,7 @@ struct decoder {
     GError *error;
 };
 
-void decoder_issue(struct decoder *decoder, const char *code, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
+void decoder_issue(struct decoder *decoder, const char *code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* Appends ".name" (or "name" at the root) or "[index]"; returns the length to go back to. */
 size_t decoder_enter(struct decoder *decoder, const char *name);
@@ -28,20 +27,16 @@ struct kind_ops {
     void (*clear)(const struct field *field, void *slot);
     void (*copy)(const struct field *field, void *to, const void *from);
     bool (*equal)(const struct field *field, const void *a, const void *b);
-    void (*encode)(const struct field *field, const void *slot, enum encode_view view,
-                   struct json_writer *writer);
+    void (*encode)(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer);
     /* Replaces the slot's value; on a finding reports it and leaves the slot valid. */
-    void (*decode)(struct decoder *decoder, const struct field *field, void *slot,
-                   const json_t *json);
+    void (*decode)(struct decoder *decoder, const struct field *field, void *slot, const json_t *json);
     /* Members of the schema object, without the braces. */
-    void (*describe)(const struct field *field, enum schema_use use, const char *prefix,
-                     GHashTable *used, struct json_writer *writer);
+    void (*describe)(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                     struct json_writer *writer);
 };
 
-extern const struct kind_ops kind_bool, kind_int, kind_string, kind_enum, kind_time, kind_duration,
-    kind_size, kind_cpu;
-extern const struct kind_ops kind_struct, kind_object, kind_array, kind_strings, kind_string_map,
-    kind_map, kind_json;
+extern const struct kind_ops kind_bool, kind_int, kind_string, kind_enum, kind_time, kind_duration, kind_size, kind_cpu;
+extern const struct kind_ops kind_struct, kind_object, kind_array, kind_strings, kind_string_map, kind_map, kind_json;
 
 const struct kind_ops *kind_ops(enum kind kind);
 
@@ -56,15 +51,13 @@ static inline const void *field_slot_const(const struct field *field, const void
 }
 
 /* minimum..maximum of the field, or the given bounds when the table has none. */
-void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t *ret_low,
-                  int64_t *ret_high);
+void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t *ret_low, int64_t *ret_high);
 
 /* The fallback as JSON, or NULL. */
 json_t *field_fallback(const struct field *field);
 void field_set_default(const struct field *field, void *slot);
 
-void decode_object(struct decoder *decoder, const struct type *type, void *object,
-                   const json_t *json);
+void decode_object(struct decoder *decoder, const struct type *type, void *object, const json_t *json);
 
 /* The pattern that says the same as a check, for schemas; NULL when there is none. */
 const char *check_pattern(field_check_fn check);

@@ -127,8 +127,7 @@ bool contract_equal(const struct type *type, const void *a, const void *b)
 {
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if (!kind_ops(field->kind)
-                 ->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
+        if (!kind_ops(field->kind)->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
             return false;
         }
     }
@@ -140,8 +139,7 @@ char **contract_diff(const struct type *type, const void *a, const void *b)
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if (!kind_ops(field->kind)
-                 ->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
+        if (!kind_ops(field->kind)->equal(field, field_slot_const(field, a), field_slot_const(field, b))) {
             g_strv_builder_add(names, field->name);
         }
     }

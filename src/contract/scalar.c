@@ -10,8 +10,7 @@
 #define MAX_SAFE_INTEGER INT64_C(9007199254740991) /* RFC 8259 section 6: interoperable range */
 #define TEXT_LENGTH 64
 
-void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t *ret_low,
-                  int64_t *ret_high)
+void field_bounds(const struct field *field, int64_t low, int64_t high, int64_t *ret_low, int64_t *ret_high)
 {
     bool has_none = field->minimum == 0 && field->maximum == 0;
     *ret_low = has_none ? low : field->minimum;
@@ -41,25 +40,22 @@ static bool int_equal(const struct field *field, const void *a, const void *b)
     return *(const int64_t *)a == *(const int64_t *)b;
 }
 
-static void int_encode(const struct field *field, const void *slot, enum encode_view view,
-                       struct json_writer *writer)
+static void int_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     json_put_int(writer, *(const int64_t *)slot);
 }
 
-static void store_int(struct decoder *decoder, const struct field *field, void *slot, int64_t value,
-                      int64_t low, int64_t high)
+static void store_int(struct decoder *decoder, const struct field *field, void *slot, int64_t value, int64_t low,
+                      int64_t high)
 {
     if (value < low || value > high) {
-        decoder_issue(decoder, "range", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT, low,
-                      high);
+        decoder_issue(decoder, "range", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT, low, high);
         return;
     }
     *(int64_t *)slot = value;
 }
 
-static void int_decode(struct decoder *decoder, const struct field *field, void *slot,
-                       const json_t *json)
+static void int_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     int64_t low;
     int64_t high;
@@ -74,14 +70,13 @@ static void int_decode(struct decoder *decoder, const struct field *field, void 
                int_parse(json_string_value(json), INT64_MIN + 1, INT64_MAX, &value)) {
         store_int(decoder, field, slot, value, low, high);
     } else {
-        decoder_issue(decoder, "type",
-                      "must be a whole number %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT "%s", low,
-                      high, takes_none ? ", or none" : "");
+        decoder_issue(decoder, "type", "must be a whole number %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT "%s", low, high,
+                      takes_none ? ", or none" : "");
     }
 }
 
-static void int_describe(const struct field *field, enum schema_use use, const char *prefix,
-                         GHashTable *used, struct json_writer *writer)
+static void int_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                         struct json_writer *writer)
 {
     int64_t low;
     int64_t high;
@@ -119,16 +114,14 @@ static void text_describe(const char *pattern, const char *format, struct json_w
  * ------------------------------------------------------------------------------------------------
  */
 
-static void time_encode(const struct field *field, const void *slot, enum encode_view view,
-                        struct json_writer *writer)
+static void time_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     char text[TIMESTAMP_LENGTH + 1];
     timestamp_format(*(const int64_t *)slot, text);
     json_put_string_len(writer, text, TIMESTAMP_LENGTH);
 }
 
-static void time_decode(struct decoder *decoder, const struct field *field, void *slot,
-                        const json_t *json)
+static void time_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     int64_t value;
     if (!json_is_string(json) || !timestamp_parse(json_string_value(json), &value)) {
@@ -138,8 +131,8 @@ static void time_decode(struct decoder *decoder, const struct field *field, void
     *(int64_t *)slot = value;
 }
 
-static void time_describe(const struct field *field, enum schema_use use, const char *prefix,
-                          GHashTable *used, struct json_writer *writer)
+static void time_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
 {
     text_describe(NULL, "date-time", writer);
 }
@@ -176,32 +169,21 @@ static const struct quantity duration = {
     "^([0-9]{1,9}(ms|s|m|h|d))+$",
 };
 static const struct quantity size = {
-    size_parse,
-    size_format,
-    1,
-    INT64_C(1) << 50,
-    "a size, such as 256Mi or 1Gi",
-    "^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$",
+    size_parse, size_format, 1, INT64_C(1) << 50, "a size, such as 256Mi or 1Gi", "^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$",
 };
 static const struct quantity cpu = {
-    cpu_parse,
-    cpu_format,
-    1000,
-    1024 * 1000,
-    "CPUs, such as 500m, 0.5 or 2",
-    "^[0-9]{1,6}(m|\\.[0-9]{1,3})?$",
+    cpu_parse, cpu_format, 1000, 1024 * 1000, "CPUs, such as 500m, 0.5 or 2", "^[0-9]{1,6}(m|\\.[0-9]{1,3})?$",
 };
 
-static void quantity_encode(const struct quantity *quantity, const void *slot,
-                            struct json_writer *writer)
+static void quantity_encode(const struct quantity *quantity, const void *slot, struct json_writer *writer)
 {
     char text[QUANTITY_LENGTH];
     quantity->format(*(const int64_t *)slot, text);
     json_put_string(writer, text);
 }
 
-static void quantity_decode(const struct quantity *quantity, struct decoder *decoder,
-                            const struct field *field, void *slot, const json_t *json)
+static void quantity_decode(const struct quantity *quantity, struct decoder *decoder, const struct field *field,
+                            void *slot, const json_t *json)
 {
     int64_t value = 0;
     bool ok = false;
@@ -230,31 +212,30 @@ static void quantity_decode(const struct quantity *quantity, struct decoder *dec
     *(int64_t *)slot = value;
 }
 
-#define QUANTITY_KIND(name)                                                                        \
-    static void name##_encode(const struct field *field, const void *slot, enum encode_view view,  \
-                              struct json_writer *writer)                                          \
-    {                                                                                              \
-        quantity_encode(&name, slot, writer);                                                      \
-    }                                                                                              \
-    static void name##_decode(struct decoder *decoder, const struct field *field, void *slot,      \
-                              const json_t *json)                                                  \
-    {                                                                                              \
-        quantity_decode(&name, decoder, field, slot, json);                                        \
-    }                                                                                              \
-    static void name##_describe(const struct field *field, enum schema_use use,                    \
-                                const char *prefix, GHashTable *used, struct json_writer *writer)  \
-    {                                                                                              \
-        text_describe(name.pattern, NULL, writer);                                                 \
-    }                                                                                              \
-    const struct kind_ops kind_##name = {                                                          \
-        .set_absent = int_set_absent,                                                              \
-        .is_absent = int_is_absent,                                                                \
-        .clear = int_set_absent,                                                                   \
-        .copy = int_copy,                                                                          \
-        .equal = int_equal,                                                                        \
-        .encode = name##_encode,                                                                   \
-        .decode = name##_decode,                                                                   \
-        .describe = name##_describe,                                                               \
+#define QUANTITY_KIND(name)                                                                                            \
+    static void name##_encode(const struct field *field, const void *slot, enum encode_view view,                      \
+                              struct json_writer *writer)                                                              \
+    {                                                                                                                  \
+        quantity_encode(&name, slot, writer);                                                                          \
+    }                                                                                                                  \
+    static void name##_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)      \
+    {                                                                                                                  \
+        quantity_decode(&name, decoder, field, slot, json);                                                            \
+    }                                                                                                                  \
+    static void name##_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,  \
+                                struct json_writer *writer)                                                            \
+    {                                                                                                                  \
+        text_describe(name.pattern, NULL, writer);                                                                     \
+    }                                                                                                                  \
+    const struct kind_ops kind_##name = {                                                                              \
+        .set_absent = int_set_absent,                                                                                  \
+        .is_absent = int_is_absent,                                                                                    \
+        .clear = int_set_absent,                                                                                       \
+        .copy = int_copy,                                                                                              \
+        .equal = int_equal,                                                                                            \
+        .encode = name##_encode,                                                                                       \
+        .decode = name##_decode,                                                                                       \
+        .describe = name##_describe,                                                                                   \
     }
 
 QUANTITY_KIND(duration);
@@ -284,14 +265,12 @@ static bool index_equal(const struct field *field, const void *a, const void *b)
     return *(const int *)a == *(const int *)b;
 }
 
-static void bool_encode(const struct field *field, const void *slot, enum encode_view view,
-                        struct json_writer *writer)
+static void bool_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     json_put_bool(writer, *(const int *)slot > 0);
 }
 
-static void bool_decode(struct decoder *decoder, const struct field *field, void *slot,
-                        const json_t *json)
+static void bool_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     const char *text = decoder->mode == DECODE_TEXT ? json_string_value(json) : NULL;
     if (json_is_boolean(json)) {
@@ -303,8 +282,8 @@ static void bool_decode(struct decoder *decoder, const struct field *field, void
     }
 }
 
-static void bool_describe(const struct field *field, enum schema_use use, const char *prefix,
-                          GHashTable *used, struct json_writer *writer)
+static void bool_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
 {
     json_member_string(writer, "type", "boolean");
 }
@@ -320,14 +299,12 @@ const struct kind_ops kind_bool = {
     .describe = bool_describe,
 };
 
-static void enum_encode(const struct field *field, const void *slot, enum encode_view view,
-                        struct json_writer *writer)
+static void enum_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     json_put_string(writer, field->names[*(const int *)slot]);
 }
 
-static void enum_decode(struct decoder *decoder, const struct field *field, void *slot,
-                        const json_t *json)
+static void enum_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     const char *text = json_string_value(json);
     for (int i = 0; text != NULL && field->names[i] != NULL; i++) {
@@ -340,8 +317,8 @@ static void enum_decode(struct decoder *decoder, const struct field *field, void
     decoder_issue(decoder, "enum", "must be one of %s", all);
 }
 
-static void enum_describe(const struct field *field, enum schema_use use, const char *prefix,
-                          GHashTable *used, struct json_writer *writer)
+static void enum_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
 {
     json_member_string(writer, "type", "string");
     json_key(writer, "enum");
@@ -397,8 +374,7 @@ static void string_encode(const struct field *field, const void *slot, enum enco
     json_put_string(writer, *(char *const *)slot);
 }
 
-static void string_decode(struct decoder *decoder, const struct field *field, void *slot,
-                          const json_t *json)
+static void string_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     if (!json_is_string(json)) {
         decoder_issue(decoder, "type", "must be a string");
@@ -409,13 +385,11 @@ static void string_decode(struct decoder *decoder, const struct field *field, vo
     field_bounds(field, 0, 4096, &low, &high);
     int64_t length = (int64_t)json_string_length(json);
     if (length < low || length > high) {
-        decoder_issue(decoder, "length",
-                      "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " bytes long", low, high);
+        decoder_issue(decoder, "length", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT " bytes long", low, high);
         return;
     }
     const char *value = json_string_value(json);
-    const char *rule =
-        field->check != NULL && decoder->mode != DECODE_STORED ? field->check(value) : NULL;
+    const char *rule = field->check != NULL && decoder->mode != DECODE_STORED ? field->check(value) : NULL;
     if (rule != NULL) {
         decoder_issue(decoder, "pattern", "%s", rule);
         return;
@@ -424,14 +398,14 @@ static void string_decode(struct decoder *decoder, const struct field *field, vo
     *(char **)slot = g_strdup(value);
 }
 
-static void string_describe(const struct field *field, enum schema_use use, const char *prefix,
-                            GHashTable *used, struct json_writer *writer)
+static void string_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                            struct json_writer *writer)
 {
     int64_t low;
     int64_t high;
     field_bounds(field, 0, 4096, &low, &high);
-    text_describe(field->check != NULL ? check_pattern(field->check) : NULL,
-                  field->check == check_uuid ? "uuid" : NULL, writer);
+    text_describe(field->check != NULL ? check_pattern(field->check) : NULL, field->check == check_uuid ? "uuid" : NULL,
+                  writer);
     if (low > 0) {
         json_member_int(writer, "minLength", low);
     }
@@ -449,22 +423,19 @@ const struct kind_ops kind_string = {
     .describe = string_describe,
 };
 
-static void json_encode(const struct field *field, const void *slot, enum encode_view view,
-                        struct json_writer *writer)
+static void json_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     json_put_raw(writer, *(char *const *)slot);
 }
 
-static void json_decode(struct decoder *decoder, const struct field *field, void *slot,
-                        const json_t *json)
+static void json_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     char *text = json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
     int64_t low;
     int64_t high;
     field_bounds(field, 0, 1 << 20, &low, &high);
     if (text == NULL || strlen(text) > (size_t)high) {
-        decoder_issue(decoder, "length", "must be at most %" G_GINT64_FORMAT " bytes of JSON",
-                      high);
+        decoder_issue(decoder, "length", "must be at most %" G_GINT64_FORMAT " bytes of JSON", high);
     } else {
         g_free(*(char **)slot);
         *(char **)slot = g_strdup(text);
@@ -472,8 +443,8 @@ static void json_decode(struct decoder *decoder, const struct field *field, void
     free(text);
 }
 
-static void json_describe(const struct field *field, enum schema_use use, const char *prefix,
-                          GHashTable *used, struct json_writer *writer)
+static void json_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
 {
 }
 

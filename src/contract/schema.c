@@ -11,8 +11,7 @@ const char *contract_schema_suffix(enum schema_use use)
 
 static bool is_described(const struct field *field, enum schema_use use)
 {
-    unsigned hidden =
-        use == SCHEMA_REPLY ? FIELD_SECRET | FIELD_INTERNAL : FIELD_READ_ONLY | FIELD_INTERNAL;
+    unsigned hidden = use == SCHEMA_REPLY ? FIELD_SECRET | FIELD_INTERNAL : FIELD_READ_ONLY | FIELD_INTERNAL;
     return (field->flags & hidden) == 0;
 }
 
@@ -28,19 +27,18 @@ static bool may_be_null(const struct field *field, enum schema_use use)
     case KIND_MAP:
         return use != SCHEMA_REPLY && (field->flags & FIELD_REQUIRED) == 0;
     default:
-        return (field->flags & FIELD_REQUIRED) == 0 &&
-               (field->fallback == NULL || use != SCHEMA_REPLY);
+        return (field->flags & FIELD_REQUIRED) == 0 && (field->fallback == NULL || use != SCHEMA_REPLY);
     }
 }
 
-static void describe_value(const struct field *field, enum schema_use use, const char *prefix,
-                           GHashTable *used, struct json_writer *writer)
+static void describe_value(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                           struct json_writer *writer)
 {
     kind_ops(field->kind)->describe(field, use, prefix, used, writer);
 }
 
-static void describe_field(const struct field *field, enum schema_use use, const char *prefix,
-                           GHashTable *used, struct json_writer *writer)
+static void describe_field(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                           struct json_writer *writer)
 {
     json_key(writer, field->name);
     json_object_open(writer);
@@ -75,23 +73,21 @@ static void describe_field(const struct field *field, enum schema_use use, const
     json_object_close(writer);
 }
 
-static void describe_required(const struct type *type, enum schema_use use,
-                              struct json_writer *writer)
+static void describe_required(const struct type *type, enum schema_use use, struct json_writer *writer)
 {
     json_key(writer, "required");
     json_array_open(writer);
     for (size_t i = 0; use != SCHEMA_PATCH && i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if (is_described(field, use) &&
-            (use == SCHEMA_REPLY || (field->flags & FIELD_REQUIRED) != 0)) {
+        if (is_described(field, use) && (use == SCHEMA_REPLY || (field->flags & FIELD_REQUIRED) != 0)) {
             json_put_string(writer, field->name);
         }
     }
     json_array_close(writer);
 }
 
-static void describe_members(const struct type *type, enum schema_use use, const char *prefix,
-                             GHashTable *used, struct json_writer *writer)
+static void describe_members(const struct type *type, enum schema_use use, const char *prefix, GHashTable *used,
+                             struct json_writer *writer)
 {
     json_member_string(writer, "type", "object");
     json_key(writer, "properties");
@@ -109,8 +105,7 @@ static void describe_members(const struct type *type, enum schema_use use, const
         g_autoptr(GString) names = g_string_new(NULL);
         for (size_t i = 0; i < type->n_fields; i++) {
             if ((type->fields[i].flags & (FIELD_READ_ONLY | FIELD_INTERNAL)) == FIELD_READ_ONLY) {
-                g_string_append_printf(names, "%s%s", names->len > 0 ? "|" : "",
-                                       type->fields[i].name);
+                g_string_append_printf(names, "%s%s", names->len > 0 ? "|" : "", type->fields[i].name);
             }
         }
         if (names->len > 0) {
@@ -126,8 +121,8 @@ static void describe_members(const struct type *type, enum schema_use use, const
     }
 }
 
-void contract_schema(const struct type *type, enum schema_use use, const char *prefix,
-                     GHashTable *used, struct json_writer *writer)
+void contract_schema(const struct type *type, enum schema_use use, const char *prefix, GHashTable *used,
+                     struct json_writer *writer)
 {
     json_object_open(writer);
     if (type->shorthand != NULL && use != SCHEMA_REPLY) {

@@ -24,9 +24,9 @@
 struct edge;
 
 struct edge_options {
-    const char *folder;  /* for configuration, sockets, pages, pid file; 0750 */
-    const char *listen;  /* HOST:PORT of HTTP; port 0: one is chosen at the first start and kept */
-    const char *program; /* "haproxy" */
+    const char *folder;      /* for configuration, sockets, pages, pid file; 0750 */
+    const char *listen;      /* HOST:PORT of HTTP; port 0: one is chosen at the first start and kept */
+    const char *program;     /* "haproxy" */
     int64_t max_connections; /* default 10000, lowered to what the open-file limit allows */
     int64_t drain_hint_ms;   /* hard-stop-after of old processes at a reload; default 1 h */
     const char *installation;
@@ -65,8 +65,8 @@ struct edge_table {
 struct edge_table *edge_table_new(void);
 void edge_table_free(struct edge_table *table);
 struct edge_backend *edge_table_add_backend(struct edge_table *table, const char *name);
-void edge_backend_add_server(struct edge_backend *backend, const char *name, const char *address,
-                             int64_t port, enum edge_server_state state);
+void edge_backend_add_server(struct edge_backend *backend, const char *name, const char *address, int64_t port,
+                             enum edge_server_state state);
 void edge_table_add_host(struct edge_table *table, const char *host, const char *backend);
 
 struct edge_observed_server {
@@ -93,20 +93,18 @@ struct edge_apply_result {
     int servers_added, servers_removed, servers_changed, hosts_changed;
     bool was_reloaded;
 };
-bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags,
-                struct edge_apply_result *ret_result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
+                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Array of struct edge_observed_server *, sorted by (backend, name). */
-bool edge_observe(struct edge *edge, GPtrArray **ret_servers,
-                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool edge_observe(struct edge *edge, GPtrArray **ret_servers, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct edge_status {
     bool is_running;
     char *version;
     int64_t pid, uptime_seconds, current_connections, total_requests, reloads;
 };
-bool edge_status(struct edge *edge, struct edge_status *ret_status,
-                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void edge_status_clear(struct edge_status *status);
 
 struct edge_stats {

@@ -22,9 +22,8 @@
 #define ENGINE_LABEL_PAIR "dev.enclii.pair"             /* id of the (service, environment) pair */
 #define ENGINE_LABEL_DEPLOYMENT "dev.enclii.deployment" /* id */
 #define ENGINE_LABEL_INSTANCE "dev.enclii.instance"     /* id */
-#define ENGINE_LABEL_OBJECT                                                                        \
-    "dev.enclii.object"                     /* id of whatever else owns it (environment, volume) */
-#define ENGINE_LABEL_ROLE "dev.enclii.role" /* instance, release-command, network, volume */
+#define ENGINE_LABEL_OBJECT "dev.enclii.object"         /* id of whatever else owns it (environment, volume) */
+#define ENGINE_LABEL_ROLE "dev.enclii.role"             /* instance, release-command, network, volume */
 
 struct engine;
 
@@ -108,8 +107,7 @@ struct engine_event {
 
 /* Line by line, in the engine's order; `time_us` is the engine's own stamp. False ends the stream.
  */
-typedef bool (*engine_log_fn)(bool is_stderr, int64_t time_us, const char *line, size_t length,
-                              void *arg);
+typedef bool (*engine_log_fn)(bool is_stderr, int64_t time_us, const char *line, size_t length, void *arg);
 typedef bool (*engine_event_fn)(const struct engine_event *event, void *arg);
 
 struct engine_ops {
@@ -118,55 +116,50 @@ struct engine_ops {
     bool (*info)(struct engine *engine, struct engine_info *ret_info, GError **error);
     bool (*ping)(struct engine *engine, GError **error);
 
-    bool (*network_ensure)(struct engine *engine, const char *name, const char *subnet /* CIDR */,
-                           const char *gateway, const char *const *labels, GError **error);
+    bool (*network_ensure)(struct engine *engine, const char *name, const char *subnet /* CIDR */, const char *gateway,
+                           const char *const *labels, GError **error);
     bool (*network_remove)(struct engine *engine, const char *name, GError **error);
     /* Names of our networks; and every subnet in use by anybody, for the choice of a free one. */
-    bool (*network_list)(struct engine *engine, GPtrArray **ret_names, GPtrArray **ret_all_subnets,
-                         GError **error);
+    bool (*network_list)(struct engine *engine, GPtrArray **ret_names, GPtrArray **ret_all_subnets, GError **error);
 
-    bool (*volume_ensure)(struct engine *engine, const char *name, const char *const *labels,
-                          GError **error);
+    bool (*volume_ensure)(struct engine *engine, const char *name, const char *const *labels, GError **error);
     bool (*volume_remove)(struct engine *engine, const char *name, GError **error);
     bool (*volume_list)(struct engine *engine, GPtrArray **ret_names, GError **error);
 
-    bool (*instance_create)(struct engine *engine, const struct engine_instance_spec *spec,
-                            char **ret_id, GError **error);
+    bool (*instance_create)(struct engine *engine, const struct engine_instance_spec *spec, char **ret_id,
+                            GError **error);
     bool (*instance_start)(struct engine *engine, const char *id, GError **error);
     /* Signal, then SIGKILL after the grace; returns when it has ended. */
     bool (*instance_stop)(struct engine *engine, const char *id, int64_t grace_ms, GError **error);
     bool (*instance_remove)(struct engine *engine, const char *id, GError **error);
     /* Waits for the end, at most timeout_ms (SY_TIMEOUT). */
-    bool (*instance_wait)(struct engine *engine, const char *id, int64_t timeout_ms,
-                          int *ret_exit_code, GError **error);
-    bool (*instance_inspect)(struct engine *engine, const char *id,
-                             struct engine_instance **ret_instance, GError **error);
+    bool (*instance_wait)(struct engine *engine, const char *id, int64_t timeout_ms, int *ret_exit_code,
+                          GError **error);
+    bool (*instance_inspect)(struct engine *engine, const char *id, struct engine_instance **ret_instance,
+                             GError **error);
     /* All of this installation, any state; one call to the engine. Array of struct engine_instance
      * *. */
     bool (*instance_list)(struct engine *engine, GPtrArray **ret_instances, GError **error);
 
     /* From since_us (exclusive; 0: all) on; follow until the instance ends or *cancelled. Blocking.
      */
-    bool (*instance_logs)(struct engine *engine, const char *id, int64_t since_us, bool follow,
-                          engine_log_fn fn, void *arg, const int *cancelled, GError **error);
+    bool (*instance_logs)(struct engine *engine, const char *id, int64_t since_us, bool follow, engine_log_fn fn,
+                          void *arg, const int *cancelled, GError **error);
 
-    bool (*image_inspect)(struct engine *engine, const char *reference,
-                          struct engine_image **ret_image, GError **error);
-    bool (*image_tag)(struct engine *engine, const char *reference, const char *repository,
-                      const char *tag, GError **error);
-    bool (*image_pull)(struct engine *engine, const char *reference, int64_t timeout_ms,
-                       GError **error);
+    bool (*image_inspect)(struct engine *engine, const char *reference, struct engine_image **ret_image,
+                          GError **error);
+    bool (*image_tag)(struct engine *engine, const char *reference, const char *repository, const char *tag,
+                      GError **error);
+    bool (*image_pull)(struct engine *engine, const char *reference, int64_t timeout_ms, GError **error);
     /* Only the tag given goes; the image with it when it was the last and nothing uses it. Never
      * forced. */
     bool (*image_remove)(struct engine *engine, const char *reference, GError **error);
     /* Tags "repository:tag" of images that carry our installation label or our repository prefix.
      */
-    bool (*image_list)(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags,
-                       GError **error);
+    bool (*image_list)(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags, GError **error);
 
     /* Events of our instances until *cancelled or the connection ends. Blocking. */
-    bool (*events)(struct engine *engine, engine_event_fn fn, void *arg, const int *cancelled,
-                   GError **error);
+    bool (*events)(struct engine *engine, engine_event_fn fn, void *arg, const int *cancelled, GError **error);
 };
 
 struct engine {

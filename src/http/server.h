@@ -28,14 +28,13 @@ struct stream;
 #define ROUTE_MAX_PARAMETERS 4
 
 enum route_flag {
-    ROUTE_INLINE = 1 << 0,     /* answered on the loop's thread: must not block */
-    ROUTE_PUBLIC = 1 << 1,     /* no sign-in; said out loud, instead of a permission */
-    ROUTE_IDEMPOTENT = 1 << 2, /* honours Idempotency-Key */
-    ROUTE_BODY_STREAM =
-        1 << 3, /* body is given to body_fn piece by piece on a worker, not collected */
+    ROUTE_INLINE = 1 << 0,      /* answered on the loop's thread: must not block */
+    ROUTE_PUBLIC = 1 << 1,      /* no sign-in; said out loud, instead of a permission */
+    ROUTE_IDEMPOTENT = 1 << 2,  /* honours Idempotency-Key */
+    ROUTE_BODY_STREAM = 1 << 3, /* body is given to body_fn piece by piece on a worker, not collected */
     ROUTE_BODY_OPTIONAL = 1 << 4,
-    ROUTE_STREAMS = 1 << 5, /* may reply with a stream; no whole-request deadline after the head */
-    ROUTE_DRY_RUN = 1 << 6, /* takes ?dry_run=true */
+    ROUTE_STREAMS = 1 << 5,   /* may reply with a stream; no whole-request deadline after the head */
+    ROUTE_DRY_RUN = 1 << 6,   /* takes ?dry_run=true */
     ROUTE_WEBSOCKET = 1 << 7, /* upgrades (RFC 6455) */
 };
 
@@ -51,8 +50,7 @@ struct query_parameter {
 typedef bool (*handler_fn)(struct request *request, GError **error);
 
 /* Receives the streamed body in order; length 0 with is_last marks the end. */
-typedef bool (*body_fn)(struct request *request, const void *bytes, size_t length, bool is_last,
-                        GError **error);
+typedef bool (*body_fn)(struct request *request, const void *bytes, size_t length, bool is_last, GError **error);
 
 struct route {
     const char *method;
@@ -64,8 +62,7 @@ struct route {
     const char *list_key;     /* reply is {"<list_key>": [reply…], "next_cursor": …} */
     int status;               /* of success */
     unsigned flags;
-    const struct query_parameter
-        *query; /* ended by name == NULL; may be NULL. Others are refused */
+    const struct query_parameter *query; /* ended by name == NULL; may be NULL. Others are refused */
     handler_fn handler;
     body_fn body;
     const char *summary;
@@ -85,17 +82,16 @@ struct server_callbacks {
     void *app;
     /* From the Authorization header (NULL when absent) or the unix peer. Fails with
      * SY_NOT_SIGNED_IN or SY_RATE_LIMITED. Runs on a worker unless the route is inline. */
-    bool (*authenticate)(struct request *request, const char *authorization,
-                         struct caller *ret_caller, GError **error);
+    bool (*authenticate)(struct request *request, const char *authorization, struct caller *ret_caller, GError **error);
     /* Fails with SY_NOT_ALLOWED, or SY_NOT_FOUND where existence is itself secret. */
     bool (*authorise)(struct request *request, const struct route *route, GError **error);
     /* Idempotency (ROUTE_IDEMPOTENT with a key): begin returns true with *ret_replayed set when a
      * stored reply was put on the request; finish stores the reply. Keys are per caller. NULL: not
      * supported. */
-    bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256,
-                              bool *ret_replayed, GError **error);
-    void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256,
-                               int status, const char *body, size_t length);
+    bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed,
+                              GError **error);
+    void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,
+                               const char *body, size_t length);
 };
 
 struct server_options {
@@ -110,17 +106,16 @@ struct server_options {
     int64_t stream_body_bytes;   /* streamed bodies, default 512 MiB */
     int connections;             /* default 4096 */
     int connections_per_address; /* default 512; not for the unix socket */
-    int64_t request_ms; /* whole request, head to last byte of the body; default 30 s (streamed
+    int64_t request_ms;          /* whole request, head to last byte of the body; default 30 s (streamed
                            body: 15 min) */
-    int64_t idle_ms;    /* default 75 s */
-    int worker_queue;   /* waiting requests before 503 + Retry-After; default 1024 */
+    int64_t idle_ms;             /* default 75 s */
+    int worker_queue;            /* waiting requests before 503 + Retry-After; default 1024 */
 };
 
 /* `routes` and `options` are borrowed for the server's life. SY_PORT_TAKEN names who holds the port
  * where /proc tells. SY_INTERNAL names a route that has no permission, or two that overlap. */
-struct server *server_start(const struct server_options *options, const struct route *routes,
-                            size_t n_routes, const struct server_callbacks *callbacks,
-                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct server *server_start(const struct server_options *options, const struct route *routes, size_t n_routes,
+                            const struct server_callbacks *callbacks, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int server_port(const struct server *server);
 
 /* Stops accepting, lets running requests end for at most grace_ms, ends streams with a comment,
@@ -138,8 +133,7 @@ void server_stats(struct server *server, struct server_stats *ret_stats);
 #define SERVER_N_BOUNDS 12
 extern const double server_latency_bounds[SERVER_N_BOUNDS];
 typedef void (*server_route_stats_fn)(const struct route *route, const int64_t by_class[5],
-                                      const int64_t buckets[SERVER_N_BOUNDS + 1],
-                                      double sum_seconds, void *arg);
+                                      const int64_t buckets[SERVER_N_BOUNDS + 1], double sum_seconds, void *arg);
 void server_route_stats(struct server *server, server_route_stats_fn fn, void *arg);
 
 /* --- what a handler reads
@@ -148,40 +142,32 @@ void server_route_stats(struct server *server, server_route_stats_fn fn, void *a
 void *request_app(const struct request *request);
 const struct route *request_route(const struct request *request);
 const char *request_id(const struct request *request);
-const char *request_parameter(const struct request *request,
-                              const char *name); /* {name} of the path, decoded */
-const char *request_query(const struct request *request,
-                          const char *name); /* decoded; NULL when absent */
+const char *request_parameter(const struct request *request, const char *name); /* {name} of the path, decoded */
+const char *request_query(const struct request *request, const char *name);     /* decoded; NULL when absent */
 int64_t request_query_int(const struct request *request, const char *name, int64_t absent);
 bool request_query_bool(const struct request *request, const char *name);
-const char *request_header(const struct request *request,
-                           const char *name); /* any case; NULL when absent */
+const char *request_header(const struct request *request, const char *name); /* any case; NULL when absent */
 const struct caller *request_caller(const struct request *request);
 const char *request_client_address(const struct request *request); /* "127.0.0.1", "unix" */
-bool request_peer(const struct request *request, uid_t *ret_uid, gid_t *ret_gid,
-                  pid_t *ret_pid); /* unix only */
-const void *
-request_body(const struct request *request); /* decoded struct of route->request; NULL when none */
-void *request_body_take(struct request *request); /* contract_free with route->request */
-const json_t *request_json(
-    const struct request *request); /* the undecoded body, for PATCH: apply it to the row */
-void *request_state(struct request *request); /* for body_fn: one pointer per request */
+bool request_peer(const struct request *request, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid); /* unix only */
+const void *request_body(const struct request *request);   /* decoded struct of route->request; NULL when none */
+void *request_body_take(struct request *request);          /* contract_free with route->request */
+const json_t *request_json(const struct request *request); /* the undecoded body, for PATCH: apply it to the row */
+void *request_state(struct request *request);              /* for body_fn: one pointer per request */
 void request_set_state(struct request *request, void *state, GDestroyNotify destroy);
 
 /* --- what a handler replies
  * ---------------------------------------------------------------------------------- */
 
 /* route->status with the object encoded PUBLIC; `revision` > 0 adds ETag "r<revision>". */
-void reply_object(struct request *request, const struct type *type, const void *object,
-                  int64_t revision);
-void reply_status_object(struct request *request, int status, const struct type *type,
-                         const void *object, int64_t revision);
-void reply_list(struct request *request, const char *key, const struct type *type,
-                const GPtrArray *objects, const char *next_cursor);
+void reply_object(struct request *request, const struct type *type, const void *object, int64_t revision);
+void reply_status_object(struct request *request, int status, const struct type *type, const void *object,
+                         int64_t revision);
+void reply_list(struct request *request, const char *key, const struct type *type, const GPtrArray *objects,
+                const char *next_cursor);
 /* One JSON value that the handler has written. */
 void reply_json_take(struct request *request, int status, GString *json);
-void reply_bytes_take(struct request *request, int status, const char *content_type,
-                      GString *bytes);
+void reply_bytes_take(struct request *request, int status, const char *content_type, GString *bytes);
 void reply_empty(struct request *request, int status); /* 204, 304 */
 void reply_header(struct request *request, const char *name, const char *value);
 
@@ -207,13 +193,11 @@ enum stream_format { STREAM_SSE, STREAM_NDJSON, STREAM_BYTES };
 struct stream *reply_stream(struct request *request, enum stream_format format);
 
 /* Any thread. `id` may be NULL; `data` is one line of JSON. False when the client has gone. */
-bool stream_send(struct stream *stream, const char *id, const char *event, const char *data,
-                 size_t length);
+bool stream_send(struct stream *stream, const char *id, const char *event, const char *data, size_t length);
 bool stream_is_closed(struct stream *stream);
-size_t stream_room(struct stream *stream); /* bytes that still fit without loss */
-void stream_end(struct stream *stream);    /* flush, then close */
-void stream_on_close(struct stream *stream, void (*fn)(void *arg),
-                     void *arg); /* once, when the client goes */
+size_t stream_room(struct stream *stream);                                     /* bytes that still fit without loss */
+void stream_end(struct stream *stream);                                        /* flush, then close */
+void stream_on_close(struct stream *stream, void (*fn)(void *arg), void *arg); /* once, when the client goes */
 struct stream *stream_ref(struct stream *stream);
 void stream_unref(struct stream *stream);
 

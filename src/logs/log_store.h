@@ -46,9 +46,8 @@ struct redactor; /* logs/redactor.h */
 
 /* Appends lines of one source in order. Lines at or before the source's watermark are dropped;
  * *ret_appended (may be NULL) counts the rest. Wakes followers. */
-bool log_store_append(struct log_store *store, const char *key, const struct log_line *lines,
-                      size_t n_lines, const struct redactor *redactor, size_t *ret_appended,
-                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_append(struct log_store *store, const char *key, const struct log_line *lines, size_t n_lines,
+                      const struct redactor *redactor, size_t *ret_appended, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The time of the source's newest line, or 0: where a collector continues. */
 int64_t log_store_watermark(struct log_store *store, const char *key, const char *source);
@@ -63,24 +62,21 @@ struct log_query {
 
 /* Borrowed line for the call; false ends the read. */
 typedef bool (*log_line_fn)(const struct log_line *line, void *arg);
-bool log_store_read(struct log_store *store, const char *key, const struct log_query *query,
-                    log_line_fn fn, void *arg, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_read(struct log_store *store, const char *key, const struct log_query *query, log_line_fn fn, void *arg,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Follow: first what the query gives, then every new line as it comes, exactly once each, until
  * log_follow_stop. `fn` runs on the store's follower thread and must not block; false ends it. A
  * line that was dropped by retention before it could be read is told through `missed_fn` (count).
  */
 struct log_follow;
-struct log_follow *log_follow_start(struct log_store *store, const char *key,
-                                    const struct log_query *query, log_line_fn fn,
-                                    void (*missed_fn)(int64_t missed, void *arg), void *arg,
+struct log_follow *log_follow_start(struct log_store *store, const char *key, const struct log_query *query,
+                                    log_line_fn fn, void (*missed_fn)(int64_t missed, void *arg), void *arg,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
-void log_follow_stop(
-    struct log_follow *follow); /* fn is not running and never will again when this returns */
+void log_follow_stop(struct log_follow *follow); /* fn is not running and never will again when this returns */
 
 /* Applies bounds to all logs; removes a whole log with log_store_remove. */
 bool log_store_trim(struct log_store *store, int64_t now_us, int64_t *ret_freed_bytes,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool log_store_remove(struct log_store *store, const char *key,
-                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool log_store_remove(struct log_store *store, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int64_t log_store_bytes(struct log_store *store);

@@ -17,5 +17,4 @@ void redactor_unref(struct redactor *redactor);
 
 /* Appends `text` to `out` with every occurrence replaced; returns how many were. redactor may be
  * NULL. */
-size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length,
-                      GString *out);
+size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length, GString *out);

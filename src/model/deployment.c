@@ -1,5 +1,9 @@
 #include "model/deployment.h"
 
+#include <string.h>
+
+#include "base/id.h"
+
 const char *const deployment_statuses[] = {"pending",    "deploying", "running", "failed",
                                            "superseded", "cancelled", NULL};
 const char *const deployment_kinds[] = {"deploy", "rollback", "scale", "config", "restart", NULL};
@@ -45,9 +49,7 @@ static const struct field deployment_value_fields[] = {
      .kind = KIND_INT,
      .offset = offsetof(struct deployment_value, config_version),
      .doc = "version of the variables"},
-    {.name = "default_command",
-     .kind = KIND_STRINGS,
-     .offset = offsetof(struct deployment_value, default_command)},
+    {.name = "default_command", .kind = KIND_STRINGS, .offset = offsetof(struct deployment_value, default_command)},
     SETTINGS_FIELDS(struct deployment_value, settings),
 };
 const struct type deployment_value_type = {
@@ -89,14 +91,8 @@ static const struct field deployment_fields[] = {
      .offset = offsetof(struct deployment, release_id),
      .flags = FIELD_READ_ONLY,
      .check = check_uuid},
-    {.name = "pair_id",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct deployment, pair_id),
-     .flags = FIELD_INTERNAL},
-    {.name = "number",
-     .kind = KIND_INT,
-     .offset = offsetof(struct deployment, number),
-     .flags = FIELD_INTERNAL},
+    {.name = "pair_id", .kind = KIND_STRING, .offset = offsetof(struct deployment, pair_id), .flags = FIELD_INTERNAL},
+    {.name = "number", .kind = KIND_INT, .offset = offsetof(struct deployment, number), .flags = FIELD_INTERNAL},
     {.name = "version",
      .kind = KIND_STRING,
      .offset = offsetof(struct deployment, version),
@@ -173,6 +169,7 @@ static const struct field deployment_fields[] = {
      .offset = offsetof(struct deployment, value),
      .flags = FIELD_INTERNAL,
      .type = &deployment_value_type},
+    {.name = "template", .kind = KIND_STRING, .offset = offsetof(struct deployment, template), .flags = FIELD_INTERNAL},
     {.name = "config_version",
      .kind = KIND_INT,
      .offset = offsetof(struct deployment, config_version),
@@ -225,10 +222,7 @@ static const struct field deployment_fields[] = {
      .offset = offsetof(struct deployment, release_command_done),
      .flags = FIELD_INTERNAL,
      .fallback = "false"},
-    {.name = "revision",
-     .kind = KIND_INT,
-     .offset = offsetof(struct deployment, revision),
-     .flags = FIELD_INTERNAL},
+    {.name = "revision", .kind = KIND_INT, .offset = offsetof(struct deployment, revision), .flags = FIELD_INTERNAL},
 };
 const struct type deployment_type = {
     .name = "Deployment",
@@ -238,3 +232,20 @@ const struct type deployment_type = {
     .n_fields = G_N_ELEMENTS(deployment_fields),
     .doc = "A deployment of a release into an environment.",
 };
+
+char *deployment_template(const struct deployment_value *value, const char *salt)
+{
+    struct deployment_value *part = contract_dup(&deployment_value_type, value);
+    struct settings *settings = &part->settings;
+    settings->replicas = 1;
+    settings->is_public = 1;
+    g_clear_pointer(&settings->domains, g_strfreev);
+    g_clear_pointer(&settings->secrets, g_strfreev);
+    g_clear_pointer(&settings->release, g_strfreev);
+    contract_clear(&health_rule_type, &settings->health);
+    contract_init(&health_rule_type, &settings->health);
+    g_autofree char *text = contract_encode_text(&deployment_value_type, part, ENCODE_STORED);
+    g_autofree char *salted = g_strconcat(text, "\n", salt, NULL);
+    contract_object_free(part);
+    return sha256_hex(salted, strlen(salted));
+}

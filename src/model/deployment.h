@@ -57,6 +57,7 @@ struct deployment {
     char *error_message;
     char *hint;
     struct deployment_value value;
+    char *template; /* of the value: equal templates can share instances */
     int64_t config_version;
     char *rolled_back_to;
     int64_t requests_lost;
@@ -72,3 +73,7 @@ struct deployment {
 };
 extern const struct type deployment_type;
 CONTRACT_AUTOPTR(deployment)
+
+/* SHA-256 over the members that a container is made from. Deployments that differ only in replicas, routes, health rule or
+ * release command have the same one, so scaling replaces nothing. `salt` (may be NULL) makes it unlike: a forced restart. */
+char *deployment_template(const struct deployment_value *value, const char *salt);

@@ -1,7 +1,6 @@
 #include "model/instance.h"
 
-const char *const instance_states[] = {"created",  "starting", "routed", "draining",
-                                       "stopping", "crashed",  NULL};
+const char *const instance_states[] = {"created", "starting", "routed", "draining", "stopping", "crashed", NULL};
 
 static const struct field instance_fields[] = {
     {.name = "id",
@@ -24,6 +23,7 @@ static const struct field instance_fields[] = {
      .offset = offsetof(struct instance, deployment_id),
      .flags = FIELD_READ_ONLY,
      .check = check_uuid},
+    {.name = "template", .kind = KIND_STRING, .offset = offsetof(struct instance, template), .flags = FIELD_INTERNAL},
     {.name = "slot",
      .kind = KIND_INT,
      .offset = offsetof(struct instance, slot),
@@ -41,20 +41,14 @@ static const struct field instance_fields[] = {
      .flags = FIELD_READ_ONLY | FIELD_SHOWN,
      .maximum = 15,
      .doc = "fixed IPv4 address inside the environment's network"},
-    {.name = "port",
-     .kind = KIND_INT,
-     .offset = offsetof(struct instance, port),
-     .flags = FIELD_READ_ONLY},
+    {.name = "port", .kind = KIND_INT, .offset = offsetof(struct instance, port), .flags = FIELD_READ_ONLY},
     {.name = "state",
      .kind = KIND_ENUM,
      .offset = offsetof(struct instance, state),
      .flags = FIELD_READ_ONLY | FIELD_SHOWN,
      .names = instance_states,
      .fallback = "created"},
-    {.name = "engine_id",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct instance, engine_id),
-     .flags = FIELD_INTERNAL},
+    {.name = "engine_id", .kind = KIND_STRING, .offset = offsetof(struct instance, engine_id), .flags = FIELD_INTERNAL},
     {.name = "health_detail",
      .kind = KIND_STRING,
      .offset = offsetof(struct instance, health_detail),
@@ -80,10 +74,7 @@ static const struct field instance_fields[] = {
      .kind = KIND_TIME,
      .offset = offsetof(struct instance, state_since_us),
      .flags = FIELD_READ_ONLY},
-    {.name = "retry_at",
-     .kind = KIND_TIME,
-     .offset = offsetof(struct instance, retry_us),
-     .flags = FIELD_INTERNAL},
+    {.name = "retry_at", .kind = KIND_TIME, .offset = offsetof(struct instance, retry_us), .flags = FIELD_INTERNAL},
     {.name = "created_at",
      .kind = KIND_TIME,
      .offset = offsetof(struct instance, created_us),

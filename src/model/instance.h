@@ -19,6 +19,7 @@ struct instance {
     char *organization_id;
     char *pair_id;
     char *deployment_id;
+    char *template; /* of the deployment value it was made from: deployment_template() */
     int64_t slot;
     char *name;
     char *address;

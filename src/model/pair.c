@@ -1,7 +1,6 @@
 #include "model/pair.h"
 
-const char *const pair_statuses[] = {"idle",   "deploying", "running", "degraded",
-                                     "failed", "stopped",   NULL};
+const char *const pair_statuses[] = {"idle", "deploying", "running", "degraded", "failed", "stopped", NULL};
 
 static const struct field pair_fields[] = {
     {.name = "id",
@@ -85,18 +84,9 @@ static const struct field pair_fields[] = {
      .offset = offsetof(struct pair, restart_nonce),
      .flags = FIELD_INTERNAL,
      .fallback = "0"},
-    {.name = "created_at",
-     .kind = KIND_TIME,
-     .offset = offsetof(struct pair, created_us),
-     .flags = FIELD_READ_ONLY},
-    {.name = "updated_at",
-     .kind = KIND_TIME,
-     .offset = offsetof(struct pair, updated_us),
-     .flags = FIELD_READ_ONLY},
-    {.name = "revision",
-     .kind = KIND_INT,
-     .offset = offsetof(struct pair, revision),
-     .flags = FIELD_INTERNAL},
+    {.name = "created_at", .kind = KIND_TIME, .offset = offsetof(struct pair, created_us), .flags = FIELD_READ_ONLY},
+    {.name = "updated_at", .kind = KIND_TIME, .offset = offsetof(struct pair, updated_us), .flags = FIELD_READ_ONLY},
+    {.name = "revision", .kind = KIND_INT, .offset = offsetof(struct pair, revision), .flags = FIELD_INTERNAL},
 };
 const struct type pair_type = {
     .name = "ServiceEnvironment",

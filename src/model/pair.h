@@ -4,14 +4,7 @@
 
 #include "contract/contract.h"
 
-enum pair_status {
-    PAIR_IDLE,
-    PAIR_DEPLOYING,
-    PAIR_RUNNING,
-    PAIR_DEGRADED,
-    PAIR_FAILED,
-    PAIR_STOPPED
-};
+enum pair_status { PAIR_IDLE, PAIR_DEPLOYING, PAIR_RUNNING, PAIR_DEGRADED, PAIR_FAILED, PAIR_STOPPED };
 extern const char *const pair_statuses[];
 
 struct pair {

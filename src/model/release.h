@@ -4,13 +4,7 @@
 #include "contract/contract.h"
 #include "model/build_config.h"
 
-enum release_status {
-    RELEASE_QUEUED,
-    RELEASE_BUILDING,
-    RELEASE_READY,
-    RELEASE_FAILED,
-    RELEASE_CANCELLED
-};
+enum release_status { RELEASE_QUEUED, RELEASE_BUILDING, RELEASE_READY, RELEASE_FAILED, RELEASE_CANCELLED };
 extern const char *const release_statuses[];
 bool release_may_become(enum release_status from, enum release_status to);
 

@@ -118,10 +118,7 @@ const struct type log_text_type = {
 };
 
 static const struct field log_record_fields[] = {
-    {.name = "time",
-     .kind = KIND_TIME,
-     .offset = offsetof(struct log_record, time_us),
-     .flags = FIELD_READ_ONLY},
+    {.name = "time", .kind = KIND_TIME, .offset = offsetof(struct log_record, time_us), .flags = FIELD_READ_ONLY},
     {.name = "instance",
      .kind = KIND_STRING,
      .offset = offsetof(struct log_record, instance),
@@ -136,10 +133,7 @@ static const struct field log_record_fields[] = {
      .offset = offsetof(struct log_record, text),
      .flags = FIELD_READ_ONLY,
      .maximum = 131072},
-    {.name = "sequence",
-     .kind = KIND_INT,
-     .offset = offsetof(struct log_record, sequence),
-     .flags = FIELD_READ_ONLY},
+    {.name = "sequence", .kind = KIND_INT, .offset = offsetof(struct log_record, sequence), .flags = FIELD_READ_ONLY},
 };
 const struct type log_record_type = {
     .name = "LogRecord",
@@ -150,10 +144,7 @@ const struct type log_record_type = {
 };
 
 static const struct field spec_result_fields[] = {
-    {.name = "project",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct spec_result, project),
-     .flags = FIELD_READ_ONLY},
+    {.name = "project", .kind = KIND_STRING, .offset = offsetof(struct spec_result, project), .flags = FIELD_READ_ONLY},
     {.name = "token",
      .kind = KIND_STRING,
      .offset = offsetof(struct spec_result, token),
@@ -171,10 +162,7 @@ static const struct field spec_result_fields[] = {
      .flags = FIELD_READ_ONLY,
      .maximum = 100,
      .type = &service_type},
-    {.name = "applied",
-     .kind = KIND_BOOL,
-     .offset = offsetof(struct spec_result, applied),
-     .flags = FIELD_READ_ONLY},
+    {.name = "applied", .kind = KIND_BOOL, .offset = offsetof(struct spec_result, applied), .flags = FIELD_READ_ONLY},
 };
 const struct type spec_result_type = {
     .name = "SpecResult",
@@ -193,10 +181,7 @@ static const struct field version_info_fields[] = {
      .kind = KIND_STRING,
      .offset = offsetof(struct version_info, version),
      .flags = FIELD_READ_ONLY},
-    {.name = "api",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct version_info, api),
-     .flags = FIELD_READ_ONLY},
+    {.name = "api", .kind = KIND_STRING, .offset = offsetof(struct version_info, api), .flags = FIELD_READ_ONLY},
 };
 const struct type version_info_type = {
     .name = "VersionInfo",
@@ -207,10 +192,7 @@ const struct type version_info_type = {
 };
 
 static const struct field build_recent_fields[] = {
-    {.name = "status",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct build_recent, status),
-     .flags = FIELD_READ_ONLY},
+    {.name = "status", .kind = KIND_STRING, .offset = offsetof(struct build_recent, status), .flags = FIELD_READ_ONLY},
     {.name = "duration_ms",
      .kind = KIND_INT,
      .offset = offsetof(struct build_recent, duration_ms),
@@ -229,18 +211,9 @@ const struct type build_recent_type = {
 };
 
 static const struct field build_status_fields[] = {
-    {.name = "status",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct build_status, status),
-     .flags = FIELD_READ_ONLY},
-    {.name = "queued",
-     .kind = KIND_INT,
-     .offset = offsetof(struct build_status, queued),
-     .flags = FIELD_READ_ONLY},
-    {.name = "building",
-     .kind = KIND_INT,
-     .offset = offsetof(struct build_status, building),
-     .flags = FIELD_READ_ONLY},
+    {.name = "status", .kind = KIND_STRING, .offset = offsetof(struct build_status, status), .flags = FIELD_READ_ONLY},
+    {.name = "queued", .kind = KIND_INT, .offset = offsetof(struct build_status, queued), .flags = FIELD_READ_ONLY},
+    {.name = "building", .kind = KIND_INT, .offset = offsetof(struct build_status, building), .flags = FIELD_READ_ONLY},
     {.name = "recent",
      .kind = KIND_ARRAY,
      .offset = offsetof(struct build_status, recent),
@@ -286,10 +259,7 @@ const struct type finding_type = {
 };
 
 static const struct field doctor_report_fields[] = {
-    {.name = "status",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct doctor_report, status),
-     .flags = FIELD_READ_ONLY},
+    {.name = "status", .kind = KIND_STRING, .offset = offsetof(struct doctor_report, status), .flags = FIELD_READ_ONLY},
     {.name = "findings",
      .kind = KIND_ARRAY,
      .offset = offsetof(struct doctor_report, findings),
@@ -338,10 +308,7 @@ const struct type gc_item_type = {
 };
 
 static const struct field gc_report_fields[] = {
-    {.name = "dry_run",
-     .kind = KIND_BOOL,
-     .offset = offsetof(struct gc_report, dry_run),
-     .flags = FIELD_READ_ONLY},
+    {.name = "dry_run", .kind = KIND_BOOL, .offset = offsetof(struct gc_report, dry_run), .flags = FIELD_READ_ONLY},
     {.name = "freed_bytes",
      .kind = KIND_INT,
      .offset = offsetof(struct gc_report, freed_bytes),

@@ -138,8 +138,7 @@ const struct type settings_type = {
 
 static void add_issue(GError **error, const char *prefix, const char *name, const char *detail)
 {
-    g_autofree char *path =
-        *prefix != '\0' ? g_strdup_printf("%s.%s", prefix, name) : g_strdup(name);
+    g_autofree char *path = *prefix != '\0' ? g_strdup_printf("%s.%s", prefix, name) : g_strdup(name);
     sy_error_add_issue(error, path, "rule", detail);
 }
 
@@ -148,9 +147,8 @@ static void check_volumes(const struct settings *settings, const char *prefix, G
     for (guint i = 0; settings->volumes != NULL && i < settings->volumes->len; i++) {
         const struct string_pair *volume = g_ptr_array_index(settings->volumes, i);
         const char *rule = check_absolute(volume->value);
-        if (rule == NULL &&
-            (strcmp(volume->value, "/tmp") == 0 || g_str_has_prefix(volume->value, "/proc") ||
-             g_str_has_prefix(volume->value, "/sys") || g_str_has_prefix(volume->value, "/dev"))) {
+        if (rule == NULL && (strcmp(volume->value, "/tmp") == 0 || g_str_has_prefix(volume->value, "/proc") ||
+                             g_str_has_prefix(volume->value, "/sys") || g_str_has_prefix(volume->value, "/dev"))) {
             rule = "must not be /tmp, /proc, /sys or /dev";
         }
         if (rule != NULL) {
@@ -159,8 +157,7 @@ static void check_volumes(const struct settings *settings, const char *prefix, G
         }
     }
     if (settings->volumes != NULL && settings->volumes->len > 0 && settings->replicas > 1) {
-        add_issue(error, prefix, "replicas",
-                  "must be 0 or 1 for a service with a volume, which has one writer");
+        add_issue(error, prefix, "replicas", "must be 0 or 1 for a service with a volume, which has one writer");
     }
 }
 
@@ -188,8 +185,7 @@ char **settings_exceptions(const struct settings *settings)
 {
     g_autoptr(GStrvBuilder) words = g_strv_builder_new();
     if (settings->security.user != DEFAULT_USER) {
-        g_autofree char *text =
-            g_strdup_printf("runs as user %" G_GINT64_FORMAT, settings->security.user);
+        g_autofree char *text = g_strdup_printf("runs as user %" G_GINT64_FORMAT, settings->security.user);
         g_strv_builder_add(words, text);
     }
     if (settings->security.is_read_only == 0) {

@@ -71,8 +71,8 @@ static void merge_map(json_t *patch, const char *member, const GPtrArray *map)
     }
 }
 
-static bool apply_json(struct settings *settings, const json_t *overrides, enum decode_mode mode,
-                       const char *prefix, GError **error)
+static bool apply_json(struct settings *settings, const json_t *overrides, enum decode_mode mode, const char *prefix,
+                       GError **error)
 {
     json_t *patch = json_deep_copy(overrides);
     merge_map(patch, "env", settings->env);
@@ -83,8 +83,7 @@ static bool apply_json(struct settings *settings, const json_t *overrides, enum 
     return ok;
 }
 
-bool settings_apply_overrides(struct settings *settings, const char *overrides, const char *prefix,
-                              GError **error)
+bool settings_apply_overrides(struct settings *settings, const char *overrides, const char *prefix, GError **error)
 {
     if (overrides == NULL) {
         return true;
@@ -104,8 +103,7 @@ static bool refuse_reserved(const json_t *services, GError **error)
         for (int i = 0; reserved[i] != NULL; i++) {
             if (json_object_get(service, reserved[i]) != NULL) {
                 g_autofree char *path = g_strdup_printf("services.%s.%s", name, reserved[i]);
-                sy_error_add_issue(error, path, "reserved",
-                                   "is reserved for a later version; remove it for now");
+                sy_error_add_issue(error, path, "reserved", "is reserved for a later version; remove it for now");
                 return false;
             }
         }
@@ -115,13 +113,11 @@ static bool refuse_reserved(const json_t *services, GError **error)
 
 /* Text mode decodes plain text, so a patch in it is a DECODE_TEXT over existing values: required
  * members do not occur in Settings, and defaults stay as they are. */
-static bool check_override(const struct service_spec *service, const json_t *overrides,
-                           enum decode_mode mode, const char *path, struct settings *settings,
-                           GError **error)
+static bool check_override(const struct service_spec *service, const json_t *overrides, enum decode_mode mode,
+                           const char *path, struct settings *settings, GError **error)
 {
     contract_copy(&settings_type, settings, &service->settings);
-    return apply_json(settings, overrides, mode == DECODE_TEXT ? DECODE_TEXT : DECODE_PATCH, path,
-                      error);
+    return apply_json(settings, overrides, mode == DECODE_TEXT ? DECODE_TEXT : DECODE_PATCH, path, error);
 }
 
 /* Stores the members that were given, decoded, as proper JSON: text "5" of YAML becomes the
@@ -141,14 +137,13 @@ static json_t *normalise(const struct settings *settings, const json_t *override
     return kept;
 }
 
-static bool check_environment(const struct spec *spec, const char *name, const json_t *services,
-                              enum decode_mode mode, json_t *out, GError **error)
+static bool check_environment(const struct spec *spec, const char *name, const json_t *services, enum decode_mode mode,
+                              json_t *out, GError **error)
 {
     g_autofree char *path = g_strdup_printf("environments.%s", name);
     const char *rule = check_slug(name);
     if (rule != NULL || !json_is_object(services)) {
-        sy_error_add_issue(error, path, "pattern",
-                           rule != NULL ? rule : "must be a map of services");
+        sy_error_add_issue(error, path, "pattern", rule != NULL ? rule : "must be a map of services");
         return false;
     }
     json_t *checked = json_object();
@@ -177,15 +172,13 @@ static bool check_environment(const struct spec *spec, const char *name, const j
     return true;
 }
 
-static bool check_environments(struct spec *spec, const json_t *environments, enum decode_mode mode,
-                               GError **error)
+static bool check_environments(struct spec *spec, const json_t *environments, enum decode_mode mode, GError **error)
 {
     if (environments == NULL || json_is_null(environments)) {
         return true;
     }
     if (!json_is_object(environments) || json_object_size(environments) > 64) {
-        sy_error_add_issue(error, "environments", "type",
-                           "must be a map of at most 64 environments");
+        sy_error_add_issue(error, "environments", "type", "must be a map of at most 64 environments");
         return false;
     }
     json_t *out = json_object();

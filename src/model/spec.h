@@ -13,7 +13,7 @@ struct service_spec {
 struct spec {
     char *project;
     GPtrArray *services; /* map of struct service_spec */
-    char *environments; /* JSON: environment → service → members of Settings; checked by spec_decode
+    char *environments;  /* JSON: environment → service → members of Settings; checked by spec_decode
                          */
 };
 
@@ -22,8 +22,7 @@ CONTRACT_AUTOPTR(spec)
 
 /* Decodes and checks everything: unknown and reserved keys, rules across fields, each environment's
  * overrides applied to its service. `mode` is DECODE_CREATE for JSON and DECODE_TEXT for YAML. */
-struct spec *spec_decode(const json_t *json, enum decode_mode mode,
-                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct spec *spec_decode(const json_t *json, enum decode_mode mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The overrides of one service in one environment as JSON text, or NULL. */
 char *spec_overrides(const struct spec *spec, const char *environment, const char *service);

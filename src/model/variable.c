@@ -55,10 +55,7 @@ static const struct field variable_fields[] = {
      .kind = KIND_TIME,
      .offset = offsetof(struct variable, updated_us),
      .flags = FIELD_READ_ONLY},
-    {.name = "revision",
-     .kind = KIND_INT,
-     .offset = offsetof(struct variable, revision),
-     .flags = FIELD_INTERNAL},
+    {.name = "revision", .kind = KIND_INT, .offset = offsetof(struct variable, revision), .flags = FIELD_INTERNAL},
 };
 const struct type variable_type = {
     .name = "EnvironmentVariable",
@@ -89,10 +86,7 @@ static const struct field config_version_fields[] = {
      .kind = KIND_INT,
      .offset = offsetof(struct config_version, version),
      .flags = FIELD_READ_ONLY | FIELD_SHOWN},
-    {.name = "content",
-     .kind = KIND_JSON,
-     .offset = offsetof(struct config_version, content),
-     .flags = FIELD_INTERNAL},
+    {.name = "content", .kind = KIND_JSON, .offset = offsetof(struct config_version, content), .flags = FIELD_INTERNAL},
     {.name = "created_at",
      .kind = KIND_TIME,
      .offset = offsetof(struct config_version, created_us),
@@ -136,10 +130,7 @@ const struct type variables_bulk_type = {
 };
 
 static const struct field revealed_value_fields[] = {
-    {.name = "key",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct revealed_value, key),
-     .flags = FIELD_READ_ONLY},
+    {.name = "key", .kind = KIND_STRING, .offset = offsetof(struct revealed_value, key), .flags = FIELD_READ_ONLY},
     {.name = "value",
      .kind = KIND_STRING,
      .offset = offsetof(struct revealed_value, value),

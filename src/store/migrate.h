@@ -21,5 +21,4 @@ bool store_migrate_status(struct store *store, struct migration_status *ret_stat
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* To the latest version, or to `target` when it is not negative. Down steps need `allow_down`. */
-bool store_migrate(struct store *store, int64_t target, bool allow_down,
-                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool store_migrate(struct store *store, int64_t target, bool allow_down, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -78,50 +78,41 @@ void store_stats(struct store *store, struct store_stats *ret_stats);
 #define P_TEXT(s) ((struct sql_value){.kind = (s) != NULL ? SQL_TEXT : SQL_NULL, .text = (s)})
 #define P_INT(i) ((struct sql_value){.kind = SQL_INT, .integer = (i)})
 #define P_NULL ((struct sql_value){.kind = SQL_NULL})
-#define PARAMS(...)                                                                                \
-    (const struct sql_value[]){__VA_ARGS__},                                                       \
-        sizeof((const struct sql_value[]){__VA_ARGS__}) / sizeof(struct sql_value)
+#define PARAMS(...)                                                                                                    \
+    (const struct sql_value[]){__VA_ARGS__}, sizeof((const struct sql_value[]){__VA_ARGS__}) / sizeof(struct sql_value)
 #define NO_PARAMS NULL, 0
 
 /* Runs a statement that returns no rows. *ret_changed (may be NULL): rows changed. */
-bool tx_exec(struct tx *tx, const char *text, const struct sql_value *parameters,
-             size_t n_parameters, int64_t *ret_changed, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool tx_exec(struct tx *tx, const char *text, const struct sql_value *parameters, size_t n_parameters,
+             int64_t *ret_changed, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Inserts the object's columns into type->table. */
-bool tx_insert(struct tx *tx, const struct type *type, const void *object,
-               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool tx_insert(struct tx *tx, const struct type *type, const void *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Updates every column but `id` of the row with the object's id. SY_NOT_FOUND when there is none.
  */
-bool tx_update(struct tx *tx, const struct type *type, const void *object,
-               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool tx_update(struct tx *tx, const struct type *type, const void *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* At most one row; *ret_object (contract_free) is NULL when there is none, which is success. */
 bool tx_get(struct tx *tx, const struct type *type, void **ret_object, const char *text,
-            const struct sql_value *parameters, size_t n_parameters,
-            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+            const struct sql_value *parameters, size_t n_parameters, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* All rows, as an array that owns its elements (contract_array_new(type)). */
 bool tx_list(struct tx *tx, const struct type *type, GPtrArray **ret_objects, const char *text,
-             const struct sql_value *parameters, size_t n_parameters,
-             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+             const struct sql_value *parameters, size_t n_parameters, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* First column of the first row as an integer; `absent` when there is no row or it is NULL. */
-bool tx_get_int(struct tx *tx, int64_t absent, int64_t *ret_value, const char *text,
-                const struct sql_value *parameters, size_t n_parameters,
-                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool tx_get_int(struct tx *tx, int64_t absent, int64_t *ret_value, const char *text, const struct sql_value *parameters,
+                size_t n_parameters, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* First column of the first row as text (newly allocated), or NULL. */
-bool tx_get_text(struct tx *tx, char **ret_value, const char *text,
-                 const struct sql_value *parameters, size_t n_parameters,
-                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool tx_get_text(struct tx *tx, char **ret_value, const char *text, const struct sql_value *parameters,
+                 size_t n_parameters, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Any rows: `row_fn` gets each row's values, borrowed for the call. */
-typedef bool (*tx_row_fn)(const struct sql_value *values, size_t n_values, void *arg,
-                          GError **error);
-bool tx_query(struct tx *tx, const char *text, const struct sql_value *parameters,
-              size_t n_parameters, tx_row_fn row_fn, void *arg,
-              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+typedef bool (*tx_row_fn)(const struct sql_value *values, size_t n_values, void *arg, GError **error);
+bool tx_query(struct tx *tx, const char *text, const struct sql_value *parameters, size_t n_parameters,
+              tx_row_fn row_fn, void *arg, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The database's clock, microseconds since the epoch: for leases. */
 bool tx_now(struct tx *tx, int64_t *ret_now_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,51 @@
+#include "base/error.h"
+#include "store/resources.h"
+
+bool domain_insert(struct tx *tx, const struct domain *domain, GError **error)
+{
+    if (!tx_insert(tx, &domain_type, domain, error)) {
+        if (g_error_matches(error != NULL ? *error : NULL, SY_ERROR, SY_ALREADY_EXISTS)) {
+            g_clear_error(error);
+            sy_fail(error, SY_ALREADY_EXISTS, "the domain %s is in use already", domain->domain);
+        }
+        return false;
+    }
+    return true;
+}
+
+bool domain_list(struct tx *tx, const struct scope *scope, const char *service_id, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &domain_type, ret,
+                   "SELECT {} FROM domains WHERE service_id = $1 AND organization_id = $2 ORDER BY domain",
+                   PARAMS(P_TEXT(service_id), P_TEXT(scope->organization_id)), error);
+}
+
+bool domain_list_pair(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &domain_type, ret,
+                   "SELECT {} FROM domains WHERE pair_id = COALESCE(CAST($1 AS TEXT), pair_id) ORDER BY domain",
+                   PARAMS(P_TEXT(pair_id)), error);
+}
+
+bool domain_by_id(struct tx *tx, const struct scope *scope, const char *service_id, const char *id, struct domain **ret,
+                  GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &domain_type, &row,
+                "SELECT {} FROM domains WHERE id = $1 AND service_id = $2 AND organization_id = $3",
+                PARAMS(P_TEXT(id), P_TEXT(service_id), P_TEXT(scope->organization_id)), error)) {
+        return false;
+    }
+    *ret = row;
+    return row != NULL || sy_fail(error, SY_NOT_FOUND, "this service has no domain with the id %s", id);
+}
+
+bool domain_update(struct tx *tx, struct domain *domain, GError **error)
+{
+    return tx_update(tx, &domain_type, domain, error);
+}
+
+bool domain_delete(struct tx *tx, const char *id, GError **error)
+{
+    return tx_exec(tx, "DELETE FROM domains WHERE id = $1", PARAMS(P_TEXT(id)), NULL, error);
+}

@@ -1,0 +1,116 @@
+#include "base/error.h"
+#include "base/id.h"
+#include "store/resources.h"
+
+bool pair_find(struct tx *tx, const char *service_id, const char *environment_id, struct pair **ret, GError **error)
+{
+    void *row = NULL;
+    bool ok = tx_get(tx, &pair_type, &row, "SELECT {} FROM pairs WHERE service_id = $1 AND environment_id = $2",
+                     PARAMS(P_TEXT(service_id), P_TEXT(environment_id)), error);
+    *ret = row;
+    return ok;
+}
+
+bool pair_by_id(struct tx *tx, const char *id, struct pair **ret, GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &pair_type, &row, "SELECT {} FROM pairs WHERE id = $1", PARAMS(P_TEXT(id)), error)) {
+        return false;
+    }
+    *ret = row;
+    return row != NULL || sy_fail(error, SY_NOT_FOUND, "nothing is deployed under the id %s", id);
+}
+
+/* <service>-<project>[-<environment>].<base domain>; one name where service and project are called the same. */
+static char *host_label(const char *service, const char *project, const char *environment, bool with_hash)
+{
+    g_autoptr(GString) label = g_string_new(service);
+    if (g_strcmp0(service, project) != 0) {
+        g_string_append_printf(label, "-%s", project);
+    }
+    if (g_strcmp0(environment, "production") != 0) {
+        g_string_append_printf(label, "-%s", environment);
+    }
+    return dns_label_fit(label->str, with_hash);
+}
+
+/* The later of two that would clash gets a hash over all its names, which cannot clash again. */
+static bool choose_host(struct tx *tx, const struct service *service, const struct environment *environment,
+                        const char *project_slug, const char *base_domain, char **ret_host, GError **error)
+{
+    g_autofree char *label = host_label(service->name, project_slug, environment->name, false);
+    g_autofree char *host = g_strdup_printf("%s.%s", label, base_domain);
+    int64_t taken = 0;
+    if (!tx_get_int(
+            tx, 0, &taken,
+            "SELECT (SELECT COUNT(*) FROM pairs WHERE host = $1) + (SELECT COUNT(*) FROM domains WHERE domain = $1)",
+            PARAMS(P_TEXT(host)), error)) {
+        return false;
+    }
+    if (taken > 0) {
+        g_autofree char *all = g_strdup_printf("%s/%s/%s", service->id, project_slug, environment->id);
+        g_autofree char *hash = sha256_hex(all, strlen(all));
+        g_autofree char *longer = g_strdup_printf("%.54s-%.8s", label, hash);
+        g_free(host);
+        host = g_strdup_printf("%s.%s", longer, base_domain);
+    }
+    *ret_host = g_steal_pointer(&host);
+    return true;
+}
+
+bool pair_ensure(struct tx *tx, const struct service *service, const struct environment *environment,
+                 const char *project_slug, const char *base_domain, int64_t now_us, struct pair **ret, GError **error)
+{
+    g_autoptr(pair_t) pair = NULL;
+    if (!pair_find(tx, service->id, environment->id, &pair, error)) {
+        return false;
+    }
+    if (pair == NULL) {
+        pair = contract_new(&pair_type);
+        pair->id = uuid_new();
+        pair->organization_id = g_strdup(service->organization_id);
+        pair->project_id = g_strdup(service->project_id);
+        pair->service_id = g_strdup(service->id);
+        pair->environment_id = g_strdup(environment->id);
+        pair->created_us = now_us;
+        pair->updated_us = now_us;
+        pair->revision = 1;
+        if (!choose_host(tx, service, environment, project_slug, base_domain, &pair->host, error) ||
+            !tx_insert(tx, &pair_type, pair, error)) {
+            return false;
+        }
+    }
+    *ret = g_steal_pointer(&pair);
+    return true;
+}
+
+bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **error)
+{
+    pair->updated_us = now_us;
+    pair->revision++;
+    return tx_update(tx, &pair_type, pair, error);
+}
+
+bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &pair_type, ret,
+                   "SELECT {} FROM pairs WHERE service_id = COALESCE(CAST($1 AS TEXT), service_id) AND "
+                   "environment_id = COALESCE(CAST($2 AS TEXT), environment_id) ORDER BY id",
+                   PARAMS(P_TEXT(service_id), P_TEXT(environment_id)), error);
+}
+
+static bool add_id(const struct sql_value *values, size_t n_values, void *arg, GError **error)
+{
+    g_ptr_array_add(arg, g_strdup(values[0].text));
+    return true;
+}
+
+bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error)
+{
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    if (!tx_query(tx, "SELECT id FROM pairs ORDER BY id", NO_PARAMS, add_id, ids, error)) {
+        return false;
+    }
+    *ret_ids = g_steal_pointer(&ids);
+    return true;
+}

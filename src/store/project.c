@@ -1,0 +1,60 @@
+#include "base/error.h"
+#include "store/resources.h"
+#include "store/scope_sql.h"
+
+bool project_insert(struct tx *tx, const struct project *project, GError **error)
+{
+    if (!tx_insert(tx, &project_type, project, error)) {
+        if (g_error_matches(error != NULL ? *error : NULL, SY_ERROR, SY_ALREADY_EXISTS)) {
+            g_clear_error(error);
+            sy_fail(error, SY_ALREADY_EXISTS, "there is a project %s already", project->slug);
+        }
+        return false;
+    }
+    return true;
+}
+
+bool project_by_slug(struct tx *tx, const struct scope *scope, const char *slug, struct project **ret, GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &project_type, &row,
+                "SELECT {} FROM projects WHERE slug = $1 AND deleted_at IS NULL AND " IN_SCOPE("$2", "$3", "id"),
+                PARAMS(P_TEXT(slug), P_TEXT(scope->organization_id), P_TEXT(scope->project_id)), error)) {
+        return false;
+    }
+    *ret = row;
+    return row != NULL || sy_fail(error, SY_NOT_FOUND, "there is no project %s", slug);
+}
+
+bool project_by_id(struct tx *tx, const struct scope *scope, const char *id, struct project **ret, GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &project_type, &row, "SELECT {} FROM projects WHERE id = $1 AND " IN_SCOPE("$2", "$3", "id"),
+                PARAMS(P_TEXT(id), P_TEXT(scope->organization_id), P_TEXT(scope->project_id)), error)) {
+        return false;
+    }
+    *ret = row;
+    return row != NULL || sy_fail(error, SY_NOT_FOUND, "there is no project with the id %s", id);
+}
+
+bool project_list(struct tx *tx, const struct scope *scope, const struct page *page, GPtrArray **ret, GError **error)
+{
+    return tx_list(
+        tx, &project_type, ret,
+        "SELECT {} FROM projects WHERE deleted_at IS NULL AND " IN_SCOPE("$1", "$2", "id") " AND " PAGE("$3", "$4"),
+        PARAMS(P_TEXT(scope->organization_id), P_TEXT(scope->project_id), P_TEXT(page->after), P_INT(page->limit)),
+        error);
+}
+
+bool project_update(struct tx *tx, struct project *project, int64_t now_us, GError **error)
+{
+    project->updated_us = now_us;
+    project->revision++;
+    return tx_update(tx, &project_type, project, error);
+}
+
+bool project_list_expired(struct tx *tx, int64_t deleted_before_us, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &project_type, ret, "SELECT {} FROM projects WHERE deleted_at < $1",
+                   PARAMS(P_INT(deleted_before_us)), error);
+}
