@@ -1,0 +1,1 @@
+"""The real programs, started, spoken to and ended by tests."""
