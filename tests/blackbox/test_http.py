@@ -130,7 +130,7 @@ def test_without_limit_a_list_is_whole(api, project, seven_services):
     assert reply["next_cursor"] is None
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=nonsense", "limit=5&limit=6x"])
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=nonsense"])
 def test_bad_page_is_refused(api, query):
     api.get(f"/v1/projects?{query}").expect_problem(400, "INVALID_INPUT")
 
