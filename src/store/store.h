@@ -4,24 +4,37 @@
  * after a soft error (serialisation failure, deadlock, lost connection before commit), so it
  * touches nothing but the database and its own argument, and resets its outputs first.
  *
- *   store_write: one atomic, durable transaction. When it returns true the change survives kill -9
- * and power loss. On SQLite every write runs on the one writer thread; writes that wait together
- * share one commit (group commit), each inside its own savepoint, so one that fails takes no other
- * along. store_read:  a consistent snapshot on a reader connection; writing in it is an error.
+ * store_write: one atomic, durable transaction. When it returns true the change survives kill -9
+ *     and power loss. On SQLite every write runs on the one writer thread; writes that wait
+ *     together share one commit (group commit), each inside its own savepoint, so one that fails
+ *     takes no other along.
+ * store_read: a consistent snapshot on a reader connection; writing in it is an error.
+ *
+ * A unit never starts another one on its thread: that is a defect (g_critical and SY_INTERNAL).
+ * A statement that fails ends its unit: later ones fail too, and the unit is rolled back even when
+ * its function returns true, as PostgreSQL has it. Expected clashes are for ON CONFLICT.
  *
  * Statement text is the same for both databases: parameters are $1…$n, and `{}` stands for the
  * column list of the row type given ("SELECT {} FROM projects WHERE id = $1"; `{p.}` puts the alias
  * p before each). Text is constant; statements are prepared once per connection and kept. Only
- * store/ holds SQL.
+ * store/ holds SQL. What to mind so that both answer alike:
+ *   - a parameter has the type of its value; a NULL takes its type from where it stands, so where
+ *     nothing tells it ("$1 IS NULL"), write CAST($1 AS TEXT);
+ *   - ORDER BY and < on text need columns declared COLLATE "C" on PostgreSQL (SQLite's
+ *     own order);
+ *   - results are TEXT, INTEGER, BIGINT, BOOLEAN (0 or 1), or NUMERIC without a fraction (the sum
+ *     of BIGINT); anything else is refused: cast it.
  *
  * Columns: ids and text TEXT, numbers and booleans BIGINT, times BIGINT microseconds since the
  * epoch, everything else one JSON value as TEXT.
  *
- * Errors: SY_STORE_UNAVAILABLE (no connection), SY_STORE_BUSY (retries or queue exhausted),
- * SY_ALREADY_EXISTS (unique), SY_CONFLICT (foreign key, check), SY_DISK_FULL, SY_STORE_FAILED.
- * After a failed fsync or a corrupt page the store is dead: every later call gives SY_STORE_FAILED
- * and store_fatal() is true. Threads: a struct store is shared by all; a struct tx belongs to the
- * function it was given to. */
+ * Errors: SY_STORE_UNAVAILABLE (no connection; or lost during COMMIT, then the text says that the
+ * outcome is unknown), SY_STORE_BUSY (retries, queue or time exhausted), SY_ALREADY_EXISTS
+ * (unique), SY_CONFLICT (foreign key, check, not null), SY_DISK_FULL, SY_STORE_FAILED. After a
+ * failed fsync or a corrupt page the store is dead: every later call gives SY_STORE_FAILED and
+ * store_fatal() is true.
+ *
+ * Threads: a struct store is shared by all; a struct tx belongs to the function it was given to. */
 #pragma once
 
 #include <glib.h>
@@ -41,10 +54,13 @@ struct store_options {
     int pool_reserved;    /* of those, kept for operators (switchyard migrate, doctor); default 2 */
     int64_t wait_ms;      /* longest wait for a connection or a place in the queue; default 5000 */
     int64_t statement_ms; /* longest single statement; default 10000 */
+    bool allow_volatile;  /* accept a PostgreSQL server with fsync off: only for tests */
+    /* Holds sqlite/ and postgresql/; NULL: the files in the binary. Copied. */
+    const char *migrations_folder;
 };
 
 /* url: sqlite:PATH or postgresql://… (any libpq URI). Opens, checks durability settings; does not
- * migrate. */
+ * migrate. Options may be NULL; a number that is 0 has its default. */
 struct store *store_open(const char *url, const struct store_options *options,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void store_close(struct store *store); /* waits for running work */
@@ -71,8 +87,7 @@ struct store_stats {
 };
 void store_stats(struct store *store, struct store_stats *ret_stats);
 
-/* --- statements
- * ------------------------------------------------------------------------------------------ */
+/* --- statements ------------------------------------------------------------------------------ */
 
 /* Parameter constructors; text is borrowed until the statement returns. */
 #define P_TEXT(s) ((struct sql_value){.kind = (s) != NULL ? SQL_TEXT : SQL_NULL, .text = (s)})
@@ -93,7 +108,8 @@ bool tx_insert(struct tx *tx, const struct type *type, const void *object, GErro
  */
 bool tx_update(struct tx *tx, const struct type *type, const void *object, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* At most one row; *ret_object (contract_free) is NULL when there is none, which is success. */
+/* At most one row (a second is SY_STORE_FAILED); *ret_object (contract_free) is NULL when there is
+ * none, which is success. */
 bool tx_get(struct tx *tx, const struct type *type, void **ret_object, const char *text,
             const struct sql_value *parameters, size_t n_parameters, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
