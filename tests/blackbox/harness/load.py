@@ -19,7 +19,7 @@ class Report:
     sent: int = 0
     failures: list = field(default_factory=list)
     bodies: Counter = field(default_factory=Counter)
-    slowest_ms: float = 0.0
+    milliseconds: list = field(default_factory=list)  # from when a request was due to its answer
 
 
 class Load:
@@ -58,8 +58,8 @@ class Load:
         connection = None
         due = time.monotonic() + number * self.pause / len(self.threads)
         while not self.stopped.wait(max(0.0, due - time.monotonic())):
+            was_due = due
             due += self.pause
-            start = time.monotonic()
             fresh = connection is None
             try:
                 connection = connection or Client(self.endpoint, timeout=60).connection()
@@ -79,7 +79,7 @@ class Load:
             with self.lock:
                 self.report.sent += 1
                 self.report.bodies[body.decode(errors="replace").strip()] += failure is None
-                self.report.slowest_ms = max(self.report.slowest_ms, (time.monotonic() - start) * 1000)
+                self.report.milliseconds.append((time.monotonic() - was_due) * 1000)
                 if failure:
                     self.report.failures.append(f"{time.strftime('%H:%M:%S')} {failure}")
         if connection is not None:
