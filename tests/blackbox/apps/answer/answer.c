@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -207,6 +208,7 @@ int main(void)
             continue;
         }
         int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
         pthread_t thread;
         if (fd >= 0 && pthread_create(&thread, &attributes, serve, (void *)(long)fd) != 0) {
             close(fd);
