@@ -1,7 +1,6 @@
 """The command line without an engine: output rules, exit codes, contexts, detection, start-up."""
 
 import json
-import os
 import re
 import stat
 import subprocess
@@ -9,7 +8,6 @@ import subprocess
 import pytest
 import yaml
 from harness.cli import Cli
-from harness.process import BUILD
 
 pytestmark = pytest.mark.api
 
@@ -190,10 +188,3 @@ def test_results_go_to_stdout_and_nothing_else_does(cli, project):
     done = cli("projects", "list", "-o", "json").expect(0)
     json.loads(done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
-
-
-def test_binary_is_small():
-    program = (BUILD.parent / "build" / "enclii").resolve()
-    if not program.exists():
-        pytest.skip("no unsanitised build in build/")
-    assert os.stat(program).st_size < 20 << 20
