@@ -94,7 +94,7 @@ def test_secrets_on_disk_are_for_the_owner_only(switchyard):
 
 def test_config_prints_values_and_where_they_came_from(tmp_path):
     file = tmp_path / "switchyard.conf"
-    file.write_text("base-domain: example.test\n")
+    file.write_text("base_domain = example.test\n")
     done = run_switchyard("config", "--config", str(file), "--listen", "127.0.0.1:0", ENCLII_ROLES="api")
     assert done.returncode == 0, done.stderr
     for value, source in (("example.test", str(file)), ("127.0.0.1:0", "--listen"), ("api", "ENCLII_ROLES")):
@@ -110,10 +110,10 @@ def test_unknown_option_names_the_nearest(tmp_path):
 
 def test_unknown_key_in_the_file_is_refused_with_its_line(tmp_path):
     file = tmp_path / "switchyard.conf"
-    file.write_text("base-domain: example.test\nbase-domian: x\n")
+    file.write_text("# a comment\nbase_domian = example.test\n")
     done = run_switchyard("config", "--config", str(file))
     assert done.returncode == 10, done.stdout
-    assert "2" in done.stderr and "base-domain" in done.stderr, done.stderr
+    assert f"{file}:2" in done.stderr and "base_domain" in done.stderr, done.stderr
 
 
 def test_migrations_go_down_and_up(store, store_url, switchyard):
