@@ -91,7 +91,8 @@ class Daemon:
     def teardown(self):
         """Removes what it made in the engine, and its edge."""
         return subprocess.run(
-            [str(BUILD / "switchyard"), "teardown", "--data-dir", str(self.data), "--volumes"],
+            [str(BUILD / "switchyard"), "teardown", "--data-dir", str(self.data), "--store", self.store_url,
+             "--engine", self.engine, "--volumes"],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180, env=environment(),
         )  # fmt: skip
 
