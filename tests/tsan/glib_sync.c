@@ -25,22 +25,22 @@ static void *glib_function(const char *name, void **found)
 }
 
 /* `before` and `after` are release or acquire of one address around the call. */
-#define VOID_CALL(name, parameters, arguments, before, after)                                      \
-    FOUND(name);                                                                                   \
-    void(name) parameters                                                                          \
-    {                                                                                              \
-        before;                                                                                    \
-        GLIB(name) arguments;                                                                      \
-        after;                                                                                     \
+#define VOID_CALL(name, parameters, arguments, before, after)                                                          \
+    FOUND(name);                                                                                                       \
+    void(name) parameters                                                                                              \
+    {                                                                                                                  \
+        before;                                                                                                        \
+        GLIB(name) arguments;                                                                                          \
+        after;                                                                                                         \
     }
-#define VALUE_CALL(type, name, parameters, arguments, before, after)                               \
-    FOUND(name);                                                                                   \
-    type(name) parameters                                                                          \
-    {                                                                                              \
-        before;                                                                                    \
-        type value = GLIB(name) arguments;                                                         \
-        after;                                                                                     \
-        return value;                                                                              \
+#define VALUE_CALL(type, name, parameters, arguments, before, after)                                                   \
+    FOUND(name);                                                                                                       \
+    type(name) parameters                                                                                              \
+    {                                                                                                                  \
+        before;                                                                                                        \
+        type value = GLIB(name) arguments;                                                                             \
+        after;                                                                                                         \
+        return value;                                                                                                  \
     }
 #define NOTHING ((void)0)
 
@@ -49,8 +49,7 @@ VOID_CALL(g_mutex_unlock, (GMutex * m), (m), __tsan_release(m), NOTHING)
 VALUE_CALL(gboolean, g_mutex_trylock, (GMutex * m), (m), NOTHING, if (value) __tsan_acquire(m))
 VOID_CALL(g_rec_mutex_lock, (GRecMutex * m), (m), NOTHING, __tsan_acquire(m))
 VOID_CALL(g_rec_mutex_unlock, (GRecMutex * m), (m), __tsan_release(m), NOTHING)
-VALUE_CALL(gboolean, g_rec_mutex_trylock, (GRecMutex * m), (m), NOTHING,
-           if (value) __tsan_acquire(m))
+VALUE_CALL(gboolean, g_rec_mutex_trylock, (GRecMutex * m), (m), NOTHING, if (value) __tsan_acquire(m))
 VOID_CALL(g_rw_lock_writer_lock, (GRWLock * l), (l), NOTHING, __tsan_acquire(l))
 VOID_CALL(g_rw_lock_writer_unlock, (GRWLock * l), (l), __tsan_release(l), NOTHING)
 VOID_CALL(g_rw_lock_reader_lock, (GRWLock * l), (l), NOTHING, __tsan_acquire(l))
@@ -58,21 +57,18 @@ VOID_CALL(g_rw_lock_reader_unlock, (GRWLock * l), (l), __tsan_release(l), NOTHIN
 
 /* A wait gives the mutex up and takes it again. */
 VOID_CALL(g_cond_wait, (GCond * c, GMutex *m), (c, m), __tsan_release(m), __tsan_acquire(m))
-VALUE_CALL(gboolean, g_cond_wait_until, (GCond * c, GMutex *m, gint64 end), (c, m, end),
-           __tsan_release(m), __tsan_acquire(m))
+VALUE_CALL(gboolean, g_cond_wait_until, (GCond * c, GMutex *m, gint64 end), (c, m, end), __tsan_release(m),
+           __tsan_acquire(m))
 
 VOID_CALL(g_async_queue_push, (GAsyncQueue * q, gpointer p), (q, p), __tsan_release(q), NOTHING)
-VOID_CALL(g_async_queue_push_front, (GAsyncQueue * q, gpointer p), (q, p), __tsan_release(q),
-          NOTHING)
+VOID_CALL(g_async_queue_push_front, (GAsyncQueue * q, gpointer p), (q, p), __tsan_release(q), NOTHING)
 VALUE_CALL(gpointer, g_async_queue_pop, (GAsyncQueue * q), (q), NOTHING, __tsan_acquire(q))
 VALUE_CALL(gpointer, g_async_queue_try_pop, (GAsyncQueue * q), (q), NOTHING, __tsan_acquire(q))
-VALUE_CALL(gpointer, g_async_queue_timeout_pop, (GAsyncQueue * q, guint64 us), (q, us), NOTHING,
-           __tsan_acquire(q))
+VALUE_CALL(gpointer, g_async_queue_timeout_pop, (GAsyncQueue * q, guint64 us), (q, us), NOTHING, __tsan_acquire(q))
 
 VALUE_CALL(gboolean, g_once_init_enter, (volatile void *once), (once), NOTHING,
            if (!value) __tsan_acquire((void *)once))
-VOID_CALL(g_once_init_leave, (volatile void *once, gsize result), (once, result),
-          __tsan_release((void *)once), NOTHING)
+VOID_CALL(g_once_init_leave, (volatile void *once, gsize result), (once, result), __tsan_release((void *)once), NOTHING)
 
 /* What the last owner of a GBytes frees, the others have let go of. */
 VOID_CALL(g_bytes_unref, (GBytes * b), (b), __tsan_release(b); __tsan_acquire(b), NOTHING)

@@ -10,10 +10,7 @@ struct inner {
 };
 
 static const struct field inner_fields[] = {
-    {.name = "path",
-     .kind = KIND_STRING,
-     .offset = offsetof(struct inner, path),
-     .check = check_path},
+    {.name = "path", .kind = KIND_STRING, .offset = offsetof(struct inner, path), .check = check_path},
     {.name = "interval",
      .kind = KIND_DURATION,
      .offset = offsetof(struct inner, interval_ms),
@@ -53,11 +50,7 @@ static const char *const types[] = {"auto", "dockerfile", NULL};
 #define F(member) .offset = offsetof(struct sample, member)
 static const struct field sample_fields[] = {
     {.name = "id", .kind = KIND_STRING, F(id), .flags = FIELD_READ_ONLY},
-    {.name = "name",
-     .kind = KIND_STRING,
-     F(name),
-     .flags = FIELD_REQUIRED | FIELD_IMMUTABLE,
-     .check = check_slug},
+    {.name = "name", .kind = KIND_STRING, F(name), .flags = FIELD_REQUIRED | FIELD_IMMUTABLE, .check = check_slug},
     {.name = "port",
      .kind = KIND_INT,
      F(port),
@@ -136,12 +129,10 @@ static void defaults_are_filled_in(void)
 static void findings_name_path_and_rule(void)
 {
     GError *error = NULL;
-    g_assert_null(
-        decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
-               "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
-               DECODE_CREATE, &error));
-    static const char *const expected[] = {"name",   "port",        "prot", "list[0].interval",
-                                           "env.1A", "services.a_b"};
+    g_assert_null(decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
+                         "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
+                         DECODE_CREATE, &error));
+    static const char *const expected[] = {"name", "port", "prot", "list[0].interval", "env.1A", "services.a_b"};
     const GPtrArray *issues = sy_error_issues(error);
     g_assert_cmpuint(issues->len, ==, G_N_ELEMENTS(expected));
     for (guint i = 0; i < issues->len; i++) {
@@ -167,10 +158,8 @@ static void patch_changes_only_what_is_named(void)
 {
     struct sample *object = decode(full, DECODE_CREATE, NULL);
     GError *error = NULL;
-    const char *patch =
-        "{\"port\":9,\"memory\":null,\"health\":{\"interval\":\"3s\"},\"name\":\"web\"}";
-    bool ok =
-        contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error);
+    const char *patch = "{\"port\":9,\"memory\":null,\"health\":{\"interval\":\"3s\"},\"name\":\"web\"}";
+    bool ok = contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error);
     g_assert_no_error(error);
     g_assert_true(ok);
     g_assert_cmpint(object->port, ==, 9);
@@ -186,8 +175,7 @@ static void patch_refuses_an_immutable_change(void)
     struct sample *object = decode(full, DECODE_CREATE, NULL);
     GError *error = NULL;
     const char *patch = "{\"name\":\"other\"}";
-    g_assert_false(
-        contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error));
+    g_assert_false(contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error));
     g_assert_cmpstr(error->message, ==, "name: cannot be changed after creation");
     g_assert_cmpstr(object->name, ==, "web");
     g_error_free(error);
@@ -196,8 +184,7 @@ static void patch_refuses_an_immutable_change(void)
 
 static void text_mode_reads_scalars_as_text(void)
 {
-    struct sample *object =
-        decode("{\"name\":\"web\",\"port\":\"none\",\"public\":\"false\"}", DECODE_TEXT, NULL);
+    struct sample *object = decode("{\"name\":\"web\",\"port\":\"none\",\"public\":\"false\"}", DECODE_TEXT, NULL);
     g_assert_nonnull(object);
     g_assert_cmpint(object->port, ==, 0);
     g_assert_cmpint(object->is_public, ==, 0);
@@ -242,12 +229,8 @@ static void hostile_json_is_refused(void)
     for (int i = 0; i < 40; i++) {
         g_string_append_c(deep, ']');
     }
-    const char *const texts[] = {deep->str,
-                                 "{\"name\":\"a\",\"name\":\"b\"}",
-                                 "{\"name\":\"\\u0000\"}",
-                                 "",
-                                 "[1",
-                                 "{\"name\":\"\xff\"}"};
+    const char *const texts[] = {
+        deep->str, "{\"name\":\"a\",\"name\":\"b\"}", "{\"name\":\"\\u0000\"}", "", "[1", "{\"name\":\"\xff\"}"};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         GError *error = NULL;
         g_assert_null(decode(texts[i], DECODE_CREATE, &error));
@@ -280,21 +263,17 @@ static void schema_is_valid_json_and_lists_members(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/contract/encode_then_decode_gives_the_same_object",
-                    encode_then_decode_gives_the_same_object);
+    g_test_add_func("/contract/encode_then_decode_gives_the_same_object", encode_then_decode_gives_the_same_object);
     g_test_add_func("/contract/defaults_are_filled_in", defaults_are_filled_in);
     g_test_add_func("/contract/findings_name_path_and_rule", findings_name_path_and_rule);
     g_test_add_func("/contract/missing_required_member_is_named", missing_required_member_is_named);
     g_test_add_func("/contract/patch_changes_only_what_is_named", patch_changes_only_what_is_named);
-    g_test_add_func("/contract/patch_refuses_an_immutable_change",
-                    patch_refuses_an_immutable_change);
+    g_test_add_func("/contract/patch_refuses_an_immutable_change", patch_refuses_an_immutable_change);
     g_test_add_func("/contract/text_mode_reads_scalars_as_text", text_mode_reads_scalars_as_text);
     g_test_add_func("/contract/secret_and_internal_fields_are_never_encoded",
                     secret_and_internal_fields_are_never_encoded);
-    g_test_add_func("/contract/every_column_survives_the_database",
-                    every_column_survives_the_database);
+    g_test_add_func("/contract/every_column_survives_the_database", every_column_survives_the_database);
     g_test_add_func("/contract/hostile_json_is_refused", hostile_json_is_refused);
-    g_test_add_func("/contract/schema_is_valid_json_and_lists_members",
-                    schema_is_valid_json_and_lists_members);
+    g_test_add_func("/contract/schema_is_valid_json_and_lists_members", schema_is_valid_json_and_lists_members);
     return g_test_run();
 }

@@ -57,8 +57,7 @@ static void fill(const struct type *type, void *object, unsigned depth);
 
 static char *sample_text(const struct field *field)
 {
-    static const char *const candidates[] = {"web", "/healthz",        "/data",
-                                             "A_B", "web.example.com", NULL};
+    static const char *const candidates[] = {"web", "/healthz", "/data", "A_B", "web.example.com", NULL};
     if (field->check == check_sha256) {
         return sha256_hex("x", 1);
     }
@@ -185,8 +184,7 @@ static void a_finished_state_has_no_way_out(void)
     }
     for (int from = DEPLOYMENT_FAILED; from <= DEPLOYMENT_CANCELLED; from++) {
         for (int to = 0; to <= DEPLOYMENT_CANCELLED; to++) {
-            g_assert_false(
-                deployment_may_become((enum deployment_status)from, (enum deployment_status)to));
+            g_assert_false(deployment_may_become((enum deployment_status)from, (enum deployment_status)to));
         }
     }
     g_assert_true(deployment_may_become(DEPLOYMENT_DEPLOYING, DEPLOYMENT_RUNNING));
@@ -204,11 +202,11 @@ static struct spec *read_spec(const char *text, GError **error)
 static void spec_overrides_merge_maps(void)
 {
     GError *error = NULL;
-    g_autoptr(spec_t) spec = read_spec(
-        "{\"project\":\"shop\",\"services\":{\"web\":{\"build\":\".\",\"env\":{\"A\":\"1\",\"B\":"
-        "\"2\"}}},"
-        "\"environments\":{\"production\":{\"web\":{\"replicas\":5,\"env\":{\"B\":\"3\"}}}}}",
-        &error);
+    g_autoptr(spec_t) spec =
+        read_spec("{\"project\":\"shop\",\"services\":{\"web\":{\"build\":\".\",\"env\":{\"A\":\"1\",\"B\":"
+                  "\"2\"}}},"
+                  "\"environments\":{\"production\":{\"web\":{\"replicas\":5,\"env\":{\"B\":\"3\"}}}}}",
+                  &error);
     g_assert_no_error(error);
     g_autofree char *overrides = spec_overrides(spec, "production", "web");
     const struct service_spec *web = struct_map_get(spec->services, "web");
@@ -227,8 +225,7 @@ static void spec_findings_name_the_place(void)
         const char *text;
         const char *message;
     } cases[] = {
-        {"{\"project\":\"shop\",\"services\":{\"web\":{\"port\":0}}}",
-         "services.web.port: must be 1..65535"},
+        {"{\"project\":\"shop\",\"services\":{\"web\":{\"port\":0}}}", "services.web.port: must be 1..65535"},
         {"{\"project\":\"shop\",\"services\":{\"web\":{\"cron\":\"* *\"}}}",
          "services.web.cron: is reserved for a later version; remove it for now"},
         {"{\"project\":\"shop\",\"services\":{\"web\":{\"helth\":\"/\"}}}",
@@ -255,8 +252,7 @@ static void spec_findings_name_the_place(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
-    g_test_add_func("/model/every_type_survives_encode_and_decode",
-                    every_type_survives_encode_and_decode);
+    g_test_add_func("/model/every_type_survives_encode_and_decode", every_type_survives_encode_and_decode);
     g_test_add_func("/model/every_table_is_sound", every_table_is_sound);
     g_test_add_func("/model/a_finished_state_has_no_way_out", a_finished_state_has_no_way_out);
     g_test_add_func("/model/spec_overrides_merge_maps", spec_overrides_merge_maps);

@@ -45,8 +45,9 @@ static void reply(int fd, int status, bool closes, const char *format, ...)
     int length = vsnprintf(body, sizeof body, format, arguments);
     va_end(arguments);
     length = length < (int)sizeof body ? length : (int)sizeof body - 1;
-    int head_length = snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n",
-                               status, status == 200 ? "OK" : "Error", length, closes ? "Connection: close\r\n" : "");
+    int head_length =
+        snprintf(head, sizeof head, "HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n%s\r\n",
+                 status, status == 200 ? "OK" : "Error", length, closes ? "Connection: close\r\n" : "");
     struct {
         const char *at;
         int left;
@@ -192,7 +193,8 @@ int main(void)
     int listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
     const char *port = getenv("PORT");
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port != NULL ? port : "8080"))};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(port != NULL ? port : "8080"))};
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 512) != 0) {
         perror("listen");
         return 1;
