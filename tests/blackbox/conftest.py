@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 from harness.cli import Cli  # noqa: E402
 from harness.daemon import Daemon  # noqa: E402
 from harness.postgresql import PostgreSQL  # noqa: E402
-from harness.process import BUILD  # noqa: E402
 
 STORES = ("sqlite", "postgresql")
 
@@ -36,13 +35,6 @@ def pytest_generate_tests(metafunc):
     if "store" in metafunc.fixturenames:
         chosen = metafunc.config.getoption("--store")
         metafunc.parametrize("store", [chosen] if chosen else STORES, scope="module")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs():
-    for name in ("switchyard", "enclii"):
-        if not (BUILD / name).exists():
-            pytest.exit(f"{BUILD / name} does not exist: build it first", returncode=2)
 
 
 @pytest.fixture(scope="session")
