@@ -77,10 +77,33 @@ static bool plan_step(const struct migration_set *set, int64_t current, int64_t 
     return true;
 }
 
+/* A line that is nothing but the begin or end of a transaction: found before anything has run, because a COMMIT would
+ * keep half a step. What is written less plainly is found afterwards, by the database's state. */
+static bool ends_its_transaction(const char *text)
+{
+    static const char *const words[] = {"begin;", "begin transaction;", "start transaction;", "commit;", "rollback;"};
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        g_strstrip(*line);
+        for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+            if (g_ascii_strcasecmp(*line, words[i]) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static bool run_step(const struct migration_backend *backend, void *session, const struct step *step, GError **error)
 {
     const char *text = step->is_down ? step->file->down : step->file->up;
     g_autoptr(GError) failure = NULL;
+    if (ends_its_transaction(text)) {
+        return sy_fail(error, SY_MIGRATION_FAILED,
+                       "%s.%s.sql: leave BEGIN, COMMIT and ROLLBACK out: each step is one "
+                       "transaction, with its version in it",
+                       step->file->name, step->is_down ? "down" : "up");
+    }
     if (backend->run(session, text, &failure) && backend->write_version(session, step->version_after, &failure) &&
         backend->commit(session, &failure)) {
         return true;

@@ -272,18 +272,20 @@ static bool check_durability(struct postgresql_connection *connection, GError **
 static bool set_up(struct postgresql_connection *connection, GError **error)
 {
     const struct store_options *options = &connection->store->base.options;
+    int version = PQserverVersion(connection->pg);
+    if (version < 130000) {
+        return sy_fail(error, SY_STORE_FAILED, "the server is PostgreSQL %d; 13 is the oldest that works",
+                       version / 10000);
+    }
+    /* The last one makes a server notice that its client died, which else holds its locks until the statement ends. */
     g_autofree char *text =
         g_strdup_printf("SET statement_timeout = %" G_GINT64_FORMAT "; SET lock_timeout = %" G_GINT64_FORMAT
                         "; SET idle_in_transaction_session_timeout = 60000; SET timezone = 'UTC'"
-                        "; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = "
-                        "on"
-                        "; SET client_min_messages = error",
-                        options->statement_ms, MIN(options->wait_ms, options->statement_ms));
+                        "; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on"
+                        "; SET client_min_messages = error%s",
+                        options->statement_ms, MIN(options->wait_ms, options->statement_ms),
+                        version >= 140000 ? "; SET client_connection_check_interval = 1000" : "");
     struct postgresql_failure failure;
-    if (PQserverVersion(connection->pg) < 130000) {
-        return sy_fail(error, SY_STORE_FAILED, "the server is PostgreSQL %d; 13 is the oldest that works",
-                       PQserverVersion(connection->pg) / 10000);
-    }
     return postgresql_simple(connection, text, 0, NULL, &failure, error) && check_durability(connection, error);
 }
 

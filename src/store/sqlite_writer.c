@@ -88,7 +88,7 @@ bool sqlite_write(struct store *base, const char *name, store_fn fn, void *arg, 
     g_mutex_lock(&writer->lock);
     base->counters.waiting++;
     bool was_run = enqueue_and_wait(writer, &job, deadline_after_ms(base->options.wait_ms));
-    base->counters.waiting--;
+    base->counters.waiting -= was_run ? 0 : 1; /* else take() has done it */
     g_mutex_unlock(&writer->lock);
     g_cond_clear(&job.done);
     if (!was_run) {
@@ -109,6 +109,7 @@ static struct job *take(struct sqlite_writer *writer)
     struct job *job = g_queue_pop_head(&writer->queue);
     if (job != NULL) {
         job->state = JOB_RUNNING;
+        writer->connection->store->base.counters.waiting--;
         g_cond_signal(&writer->place);
     }
     g_mutex_unlock(&writer->lock);

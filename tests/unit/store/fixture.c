@@ -166,10 +166,15 @@ void fixture_add(const char *name, fixture_fn fn, const struct store_options *op
     fixture_add_on(STORE_POSTGRESQL, name, fn, options);
 }
 
+void fixture_add_unopened_on(enum store_dialect dialect, const char *name, fixture_fn fn)
+{
+    add((struct plan){.fn = fn, .dialect = dialect, .is_unopened = true}, name);
+}
+
 void fixture_add_unopened(const char *name, fixture_fn fn)
 {
-    add((struct plan){.fn = fn, .dialect = STORE_SQLITE, .is_unopened = true}, name);
-    add((struct plan){.fn = fn, .dialect = STORE_POSTGRESQL, .is_unopened = true}, name);
+    fixture_add_unopened_on(STORE_SQLITE, name, fn);
+    fixture_add_unopened_on(STORE_POSTGRESQL, name, fn);
 }
 
 /* --- units of work ----------------------------------------------------------------------------- */

@@ -23,8 +23,9 @@ typedef void (*fixture_fn)(struct fixture *fixture);
 void fixture_add(const char *name, fixture_fn fn, const struct store_options *options);
 /* On one database only. */
 void fixture_add_on(enum store_dialect dialect, const char *name, fixture_fn fn, const struct store_options *options);
-/* On both, without opening or migrating. */
+/* Without opening or migrating. */
 void fixture_add_unopened(const char *name, fixture_fn fn);
+void fixture_add_unopened_on(enum store_dialect dialect, const char *name, fixture_fn fn);
 
 struct store *fixture_open(const struct fixture *fixture, const struct store_options *options);
 void fixture_write_migration(const struct fixture *fixture, const char *file, const char *text);

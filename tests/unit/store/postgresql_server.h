@@ -18,6 +18,7 @@ void postgresql_server_execute(const char *url, const char *text);
 /* First column of the first row as text, newly allocated; NULL when there is no row or it is NULL. */
 char *postgresql_server_get(const char *url, const char *text);
 
-/* Stops at once, as a crash would, and starts again on the same files. Between them nothing answers. */
+/* Stops at once, as a crash would, and starts again on the same files. Between them nothing answers. Only the main
+ * thread may start it: the server ends with the thread that did. */
 void postgresql_server_crash(void);
 void postgresql_server_start(void);
