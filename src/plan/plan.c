@@ -198,7 +198,10 @@ static void plan_fresh(struct planner *planner, const struct observed_instance *
     if (instance->is_busy) {
         return;
     }
-    if (instance->container == CONTAINER_MISSING) {
+    if (instance->container == CONTAINER_MISSING && planner->is_deploying && row->restarts >= MAX_EARLY_CRASHES) {
+        fail(planner, "DEPLOY_FAILED", instance, "instance %s could not be started: %s", row->name,
+             row->health_detail != NULL ? row->health_detail : "the container engine refused");
+    } else if (instance->container == CONTAINER_MISSING) {
         if (row->retry_us != CONTRACT_ABSENT && planner->now_us < row->retry_us) {
             wake_at(planner, row->retry_us);
         } else {

@@ -58,3 +58,29 @@ bool project_list_expired(struct tx *tx, int64_t deleted_before_us, GPtrArray **
     return tx_list(tx, &project_type, ret, "SELECT {} FROM projects WHERE deleted_at < $1",
                    PARAMS(P_INT(deleted_before_us)), error);
 }
+
+bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *slug, int64_t deleted_after_us,
+                          int64_t now_us, struct project **ret, GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &project_type, &row,
+                "SELECT {} FROM projects WHERE slug = $1 AND deleted_at > $4 AND " IN_SCOPE("$2", "$3", "id") " ORDER BY deleted_at DESC LIMIT 1",
+                PARAMS(P_TEXT(slug), P_TEXT(scope->organization_id), P_TEXT(scope->project_id), P_INT(deleted_after_us)),
+                error)) {
+        return false;
+    }
+    g_autoptr(project_t) project = row;
+    if (project == NULL) {
+        return sy_fail(error, SY_NOT_FOUND, "no project %s was deleted within the last 48 hours", slug);
+    }
+    if (!tx_exec(tx, "UPDATE services SET deleted_at = NULL WHERE project_id = $1 AND deleted_at = $2",
+                 PARAMS(P_TEXT(project->id), P_INT(project->deleted_us)), NULL, error)) {
+        return false;
+    }
+    project->deleted_us = CONTRACT_ABSENT;
+    if (!project_update(tx, project, now_us, error)) {
+        return false;
+    }
+    *ret = g_steal_pointer(&project);
+    return true;
+}

@@ -44,6 +44,9 @@ bool project_by_id(struct tx *tx, const struct scope *scope, const char *id, str
 bool project_list(struct tx *tx, const struct scope *scope, const struct page *page, GPtrArray **ret,
                   GError **error) MUST;
 bool project_update(struct tx *tx, struct project *project, int64_t now_us, GError **error) MUST;
+/* Undoes a deletion since `deleted_after_us`: the project and the services that went with it. Nothing runs until it is deployed. */
+bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *slug, int64_t deleted_after_us,
+                          int64_t now_us, struct project **ret, GError **error) MUST;
 bool project_list_expired(struct tx *tx, int64_t deleted_before_us, GPtrArray **ret, GError **error) MUST;
 
 /* environment.c */

@@ -1,0 +1,43 @@
+/* What the daemon's parts share: made by wiring.c, alive for the whole process. Everything here is either immutable after the
+ * start or thread-safe by itself. */
+#pragma once
+
+#include "auth/authenticator.h"
+#include "edge/edge.h"
+#include "engine/engine.h"
+#include "http/server.h"
+#include "logs/log_store.h"
+#include "secrets/box.h"
+#include "store/resources.h"
+#include "switchyard/config.h"
+
+struct app {
+    struct config *config;
+    char *installation_id;
+    char *organization_id; /* of `default` */
+    struct store *store;
+    struct box *box;
+    struct authenticator *authenticator;
+    struct engine *engine;
+    struct edge *edge;                 /* NULL without the role reconcile */
+    struct log_store *logs;
+    struct log_collector *collector;   /* NULL without the role reconcile */
+    struct hub *hub;
+    struct controller *controller;     /* NULL without the role reconcile */
+    struct builder *builder;           /* NULL without the role build */
+    struct health *health;
+    struct server *server;
+    int64_t started_us;
+};
+
+/* The scope of the daemon itself: everything of the organization. */
+static inline struct scope app_scope(const struct app *app)
+{
+    return (struct scope){.organization_id = app->organization_id};
+}
+
+/* Tells whoever waits that a pair has to be looked at; works in every role (other processes poll). */
+void app_wake_pair(struct app *app, const char *pair_id);
+void app_wake_builder(struct app *app);
+/* After a commit that appended events. */
+void app_wake_events(struct app *app);

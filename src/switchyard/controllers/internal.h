@@ -1,0 +1,94 @@
+/* What the files of the controller share. */
+#pragma once
+
+#include "plan/plan.h"
+#include "switchyard/controllers/controller.h"
+#include "switchyard/controllers/observer.h"
+#include "switchyard/controllers/queue.h"
+
+/* What the last probes of an instance said; kept in memory only: after a restart it is simply asked again. */
+struct probe_record {
+    int64_t probed_us;
+    int64_t n_probes;
+    bool is_ok;
+    char detail[160];
+};
+
+struct controller {
+    struct app *app;
+    struct queue *queue;
+    struct observer *observer;
+    GPtrArray *threads;
+    GThreadPool *jobs;  /* creating, starting, probing */
+    GThreadPool *stops; /* stopping: mostly waiting */
+    int cancelled;      /* for blocking engine calls */
+
+    GMutex lock;            /* guards the tables below; never held during a call to anything */
+    GHashTable *busy;       /* instance id, or "release:" + pair id → 1 */
+    GHashTable *probes;     /* instance id → struct probe_record * */
+    GHashTable *watched;    /* engine id → 1: its log is being collected */
+    GCond idle;             /* `busy` became empty */
+
+    GMutex edge_lock;       /* one edge_apply at a time; taken before `lock` */
+    GHashTable *routing;    /* deployment id → struct routing_rule *; under edge_lock */
+    int edge_removals;      /* servers that we took away on purpose since the last apply */
+    int edge_requests;      /* edge_table_sync coalesces: requests so far */
+    int edge_served;
+
+    int64_t leader_until_us; /* monotonic; 0: not the holder */
+    struct controller_stats stats;
+};
+
+bool controller_may_act(const struct controller *controller);
+
+/* --- observe.c ------------------------------------------------------------------------------------------------------------- */
+
+/* One pair with everything the planner needs; lives for one pass. */
+struct pass {
+    struct controller *controller;
+    struct pair *pair;
+    struct deployment *desired;
+    struct service *service;         /* NULL when tombstoned */
+    struct environment *environment;
+    GPtrArray *rows;                 /* of struct instance */
+    GArray *observed;                /* of struct observed_instance */
+    GPtrArray *orphans;              /* engine ids, NULL-ended */
+    struct snapshot *snapshot;
+    struct probe_record *probe_copies; /* what `observed` borrows from */
+    int64_t now_us;
+};
+bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void pass_input(const struct pass *pass, struct plan_input *ret_input);
+void pass_clear(struct pass *pass);
+
+char *edge_backend_name(const char *pair_id);
+char *edge_server_name(const char *instance_id);
+
+/* --- execute.c -------------------------------------------------------------------------------------------------------------- */
+
+/* Carries out the plan: quick actions here, slow ones on the pools. */
+bool execute_plan(struct pass *pass, const struct plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- jobs.c: the slow actions -------------------------------------------------------------------------------------------------- */
+
+void job_start(struct pass *pass, enum action_kind kind, const struct instance *row, const char *orphan);
+void job_run(gpointer job, gpointer controller);
+void watch_logs(struct pass *pass);
+
+/* --- network.c -------------------------------------------------------------------------------------------------------------------- */
+
+/* Name of the environment's network in the engine. */
+char *network_name(const struct app *app, const struct environment *environment);
+
+/* Gives the environment a subnet from the pool that neither another environment nor anybody else on this engine uses. */
+bool network_assign(struct controller *controller, struct environment *environment, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool network_ensure(struct controller *controller, const struct environment *environment, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+/* Lowest free host address of the subnet; NULL with SY_CONFLICT when all are taken. Runs in a transaction. */
+char *network_free_address(struct tx *tx, const struct environment *environment, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- edge_table.c ------------------------------------------------------------------------------------------------------------------- */
+
+/* Renders the whole table from the store and makes HAProxy match. */
+bool edge_table_sync(struct controller *controller, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -1,0 +1,20 @@
+/* A queue of keys: deduplicated, delayed, one worker per key at a time.
+ *
+ * Adding a key that waits already keeps the earlier of both times. Adding a key that a worker is busy with makes it due again
+ * when that worker is done. Thread-safe. Times are of the monotonic clock in microseconds. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct queue;
+struct queue *queue_new(void);
+void queue_free(struct queue *queue);
+void queue_add(struct queue *queue, const char *key, int64_t due_us);
+
+/* Waits for a due key (newly allocated); NULL when the queue is closed. */
+char *queue_take(struct queue *queue);
+void queue_done(struct queue *queue, const char *key);
+void queue_close(struct queue *queue);
+int64_t queue_length(struct queue *queue);

@@ -1,0 +1,81 @@
+#include "switchyard/handlers/call.h"
+
+#define UNPAGED_LIMIT 1000
+
+void call_init(struct call *call, struct request *request)
+{
+    const struct caller *caller = request_caller(request);
+    *call = (struct call){.app = request_app(request), .request = request, .actor = "public"};
+    call->now_us = g_get_real_time();
+    call->scope = app_scope(call->app);
+    if (caller != NULL && caller->principal != NULL) {
+        call->scope = principal_scope(caller->principal);
+        call->actor = caller->name;
+    }
+}
+
+void call_reset(struct call *call)
+{
+    g_clear_pointer(&call->row, contract_object_free);
+    g_clear_pointer(&call->second, contract_object_free);
+    g_clear_pointer(&call->rows, g_ptr_array_unref);
+    g_clear_pointer(&call->more, g_ptr_array_unref);
+    g_clear_pointer(&call->text, g_free);
+}
+
+void call_clear(struct call *call)
+{
+    call_reset(call);
+}
+
+bool call_read(struct call *call, store_fn fn, GError **error)
+{
+    return store_read(call->app->store, request_route(call->request)->operation_id, fn, call, error);
+}
+
+bool call_write(struct call *call, store_fn fn, GError **error)
+{
+    if (!store_write(call->app->store, request_route(call->request)->operation_id, fn, call, error)) {
+        return false;
+    }
+    app_wake_events(call->app);
+    return true;
+}
+
+bool call_page(const struct call *call, struct page *ret_page, char **ret_cursor, GError **error)
+{
+    const char *cursor = request_query(call->request, "cursor");
+    *ret_cursor = NULL;
+    if (cursor != NULL && (*ret_cursor = cursor_decode(cursor, error)) == NULL) {
+        return false;
+    }
+    *ret_page = (struct page){.after = *ret_cursor, .limit = request_query_int(call->request, "limit", UNPAGED_LIMIT)};
+    return true;
+}
+
+/* Every listed type begins with its id. */
+void reply_page(struct call *call, const char *key, const struct type *type, const struct page *page)
+{
+    g_autofree char *next = NULL;
+    if (call->rows->len > 0 && (int64_t)call->rows->len == page->limit) {
+        const struct field *id = contract_find(type, "id");
+        g_autofree char *last = contract_text(id, g_ptr_array_index(call->rows, call->rows->len - 1));
+        next = cursor_encode(last);
+    }
+    reply_list(call->request, key, type, call->rows, next);
+}
+
+bool call_project(struct tx *tx, struct call *call, struct project **ret, GError **error)
+{
+    return project_by_slug(tx, &call->scope, call_parameter(call, "slug"), ret, error);
+}
+
+bool call_service(struct tx *tx, struct call *call, struct service **ret, GError **error)
+{
+    return service_by_id(tx, &call->scope, call_parameter(call, "id"), ret, error);
+}
+
+bool is_dry_run(const struct request *request)
+{
+    return request_query_bool(request, "dry_run");
+}

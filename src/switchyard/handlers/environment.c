@@ -1,0 +1,154 @@
+/* Environments of a project. */
+#include "switchyard/handlers/call.h"
+#include "switchyard/handlers/handlers.h"
+
+static bool create(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    g_autoptr(project_t) project = NULL;
+    if (!call_project(tx, call, &project, error)) {
+        return false;
+    }
+    struct environment *environment = contract_dup(&environment_type, request_body(call->request));
+    call->row = environment;
+    environment->id = uuid_new();
+    environment->organization_id = g_strdup(project->organization_id);
+    environment->project_id = g_strdup(project->id);
+    environment->created_us = call->now_us;
+    environment->updated_us = call->now_us;
+    environment->revision = 1;
+    g_autofree char *message = g_strdup_printf("environment %s created", environment->name);
+    const struct history what = {.type = "environment.created", .project_id = project->id,
+                                 .environment_id = environment->id, .message = message, .actor = call->actor};
+    return environment_insert(tx, environment, error) && history_append(tx, call->app, &what, call->now_us, error);
+}
+
+bool environment_create(struct request *request, GError **error)
+{
+    g_auto(call_t) call;
+    call_init(&call, request);
+    if (!call_write(&call, create, error)) {
+        return false;
+    }
+    reply_object(request, &environment_type, call.row, ((const struct environment *)call.row)->revision);
+    return true;
+}
+
+static bool list(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    g_autoptr(project_t) project = NULL;
+    return call_project(tx, call, &project, error) &&
+           environment_list(tx, &call->scope, project->id, &call->rows, error);
+}
+
+bool environment_get_list(struct request *request, GError **error)
+{
+    g_auto(call_t) call;
+    call_init(&call, request);
+    if (!call_read(&call, list, error)) {
+        return false;
+    }
+    reply_list(request, "environments", &environment_type, call.rows, NULL);
+    return true;
+}
+
+static bool find(struct tx *tx, struct call *call, GError **error)
+{
+    g_autoptr(project_t) project = NULL;
+    return call_project(tx, call, &project, error) &&
+           environment_by_name(tx, &call->scope, project->id, call_parameter(call, "name"),
+                               (struct environment **)&call->row, error);
+}
+
+static bool get(struct tx *tx, void *arg, GError **error)
+{
+    call_reset(arg);
+    return find(tx, arg, error);
+}
+
+bool environment_get(struct request *request, GError **error)
+{
+    g_auto(call_t) call;
+    call_init(&call, request);
+    if (!call_read(&call, get, error)) {
+        return false;
+    }
+    reply_object(request, &environment_type, call.row, ((const struct environment *)call.row)->revision);
+    return true;
+}
+
+static bool update(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    if (!find(tx, call, error)) {
+        return false;
+    }
+    struct environment *environment = call->row;
+    return request_check_match(call->request, environment->revision, error) &&
+           contract_decode(&environment_type, environment, request_json(call->request), DECODE_PATCH, error) &&
+           environment_update(tx, environment, call->now_us, error);
+}
+
+bool environment_patch(struct request *request, GError **error)
+{
+    g_auto(call_t) call;
+    call_init(&call, request);
+    if (!call_write(&call, update, error)) {
+        return false;
+    }
+    reply_object(request, &environment_type, call.row, ((const struct environment *)call.row)->revision);
+    return true;
+}
+
+static bool remove_environment(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    g_autoptr(GPtrArray) pairs = NULL;
+    call_reset(call);
+    call->more = g_ptr_array_new_with_free_func(g_free);
+    if (!find(tx, call, error)) {
+        return false;
+    }
+    struct environment *environment = call->row;
+    if (!request_check_match(call->request, environment->revision, error) ||
+        !pair_list(tx, NULL, environment->id, &pairs, error)) {
+        return false;
+    }
+    bool forced = request_query_bool(call->request, "force");
+    for (guint i = 0; i < pairs->len; i++) {
+        struct pair *pair = g_ptr_array_index(pairs, i);
+        if (pair->desired_deployment_id != NULL && !forced) {
+            sy_fail(error, SY_CONFLICT, "environment %s still has running services", environment->name);
+            sy_error_set_hint(error, "Delete or scale them to 0 first, or add ?force=true.");
+            return false;
+        }
+        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
+            return false;
+        }
+        g_ptr_array_add(call->more, g_strdup(pair->id));
+    }
+    environment->deleted_us = call->now_us;
+    g_autofree char *message = g_strdup_printf("environment %s deleted", environment->name);
+    const struct history what = {.type = "environment.deleted", .project_id = environment->project_id,
+                                 .environment_id = environment->id, .message = message, .actor = call->actor};
+    return environment_update(tx, environment, call->now_us, error) &&
+           history_append(tx, call->app, &what, call->now_us, error);
+}
+
+bool environment_delete(struct request *request, GError **error)
+{
+    g_auto(call_t) call;
+    call_init(&call, request);
+    if (!call_write(&call, remove_environment, error)) {
+        return false;
+    }
+    for (guint i = 0; i < call.more->len; i++) {
+        app_wake_pair(call.app, g_ptr_array_index(call.more, i));
+    }
+    reply_empty(request, 204);
+    return true;
+}
