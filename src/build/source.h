@@ -1,0 +1,45 @@
+/* Source trees: unpacked from an archive or fetched by git, into a private folder.
+ *
+ * Nothing leaves the folder: entries whose path is absolute, holds "..", runs through a symbolic link, or that are hard
+ * links, devices, sockets or FIFOs are refused; a symbolic link is kept only when it points inside the tree. Everything is
+ * created with openat beneath the folder's descriptor. Owners are dropped, set-id bits cleared. Blocking. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/process.h"
+
+struct source_limits {
+    int64_t entry_count; /* default 200,000 */
+    int64_t total_bytes; /* unpacked; default 4 GiB */
+    int64_t entry_bytes; /* default 2 GiB */
+    int64_t ratio;       /* unpacked : packed, once beyond 64 MiB; default 200 */
+};
+extern const struct source_limits source_default_limits;
+
+struct source_tree {
+    int64_t entry_count;
+    int64_t total_bytes;
+};
+
+/* tar, also gzip, zstd, xz or bzip2 compressed, from a descriptor (borrowed). SY_INVALID_INPUT names the entry and the rule,
+ * SY_TOO_LARGE the limit. What was unpacked before an error is the caller's to remove (source_remove). */
+bool source_unpack(int archive_fd, int folder_fd, const struct source_limits *limits, const int *cancelled,
+                   struct source_tree *ret_tree, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* https:// and git over ssh (git@host:path, ssh://) only; no user info with a password, no leading '-', no control
+ * characters, no loopback, link-local or private literal addresses unless allowed. */
+enum source_git_flag { SOURCE_GIT_ALLOW_PRIVATE = 1 << 0, SOURCE_GIT_ALLOW_FILE = 1 << 1 /* tests */ };
+bool source_check_git_url(const char *url, unsigned flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* A full or short hash, branch or tag by the rules of git-check-ref-format(1). */
+bool source_check_git_ref(const char *ref, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Depth 1, no submodules, no hooks, no credentials asked for, GIT_ALLOW_PROTOCOL set, --end-of-options before what users
+ * gave. Lines of progress to on_line. *ret_commit is the full hash. */
+bool source_fetch_git(const char *url, const char *ref, const char *folder, unsigned flags, int64_t timeout_ms,
+                      const int *cancelled, process_line_fn on_line, void *arg, char **ret_commit,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* Removes a folder and what is in it, never following a link. True when it is gone. */
+bool source_remove(const char *folder, GError **error) G_GNUC_WARN_UNUSED_RESULT;
