@@ -106,9 +106,10 @@ struct server_options {
     int64_t stream_body_bytes;   /* streamed bodies, default 512 MiB */
     int connections;             /* default 4096 */
     int connections_per_address; /* default 512; not for the unix socket */
-    int64_t request_ms;          /* whole request, head to last byte of the body; default 30 s (streamed
-                           body: 15 min) */
-    int64_t idle_ms;             /* default 75 s */
+    int64_t request_ms;          /* head to last byte of the body; default 30 s */
+    int64_t stream_request_ms;   /* the same for ROUTE_BODY_STREAM; default 15 min */
+    int64_t idle_ms;             /* default 75 s; whole seconds, rounded up */
+    int64_t heartbeat_ms;        /* on streams; default 15 s. Tests make it short */
     int worker_queue;            /* waiting requests before 503 + Retry-After; default 1024 */
 };
 
@@ -150,6 +151,8 @@ const char *request_header(const struct request *request, const char *name); /* 
 const struct caller *request_caller(const struct request *request);
 const char *request_client_address(const struct request *request); /* "127.0.0.1", "unix" */
 bool request_peer(const struct request *request, uid_t *ret_uid, gid_t *ret_gid, pid_t *ret_pid); /* unix only */
+/* True when the client has hung up or the server is about to end: a long handler may stop. */
+bool request_is_abandoned(const struct request *request);
 const void *request_body(const struct request *request);   /* decoded struct of route->request; NULL when none */
 void *request_body_take(struct request *request);          /* contract_free with route->request */
 const json_t *request_json(const struct request *request); /* the undecoded body, for PATCH: apply it to the row */
@@ -188,16 +191,23 @@ enum stream_format { STREAM_SSE, STREAM_NDJSON, STREAM_BYTES };
 /* Turns the reply into a stream: SSE, or NDJSON when the client asked for it. The returned stream
  * is shared: the connection holds one reference, the caller another (stream_unref). Buffered up to
  * 1 MiB; when a slow reader lets it overflow, the oldest whole records go and `missed` is counted
- * and sent as a record (SSE `event: missed`, data {"missed": n}). A heartbeat comment goes out
- * every 15 s. */
+ * and sent as a record (SSE `event: missed`, data {"missed": n}; NDJSON and websocket
+ * the object alone). STREAM_BYTES cannot lose a part: it is cut off instead, so its producer waits
+ * for room. A heartbeat goes out every 15 s: an SSE comment, an empty NDJSON line, a websocket
+ * ping. Bytes flow once the handler has returned: do not wait inside it. */
 struct stream *reply_stream(struct request *request, enum stream_format format);
 
 /* Any thread. `id` may be NULL; `data` is one line of JSON. False when the client has gone. */
 bool stream_send(struct stream *stream, const char *id, const char *event, const char *data, size_t length);
 bool stream_is_closed(struct stream *stream);
-size_t stream_room(struct stream *stream);                                     /* bytes that still fit without loss */
-void stream_end(struct stream *stream);                                        /* flush, then close */
-void stream_on_close(struct stream *stream, void (*fn)(void *arg), void *arg); /* once, when the client goes */
+size_t stream_room(struct stream *stream); /* bytes that still fit without loss */
+/* Blocks until `length` more bytes fit; false when the client has gone or the time is over. */
+bool stream_wait(struct stream *stream, size_t length, int64_t timeout_ms);
+/* Flushes, then closes; on_close is not called any more. */
+void stream_end(struct stream *stream);
+/* Once, when the client goes or the server stops; on the loop's thread or, when that has happened
+ * already, at once. It must not block. */
+void stream_on_close(struct stream *stream, void (*fn)(void *arg), void *arg);
 struct stream *stream_ref(struct stream *stream);
 void stream_unref(struct stream *stream);
 
