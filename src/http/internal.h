@@ -1,7 +1,7 @@
 /* What the files of this folder share. Not for others.
  *
  * Threads. Each loop owns its MHD daemon, its connections and their deadlines; only its thread calls MHD, with one exception:
- * a worker ends its turn by MHD_resume_connection, which is thread-safe. A request belongs to the loop's thread, or while
+ * loop_resume, by which a worker ends its turn, is thread-safe. A request belongs to the loop's thread, or while
  * its connection is suspended in a PHASE_*ING, to one worker. A stream has its own lock.
  *
  * Lock order: stream → (MHD's own). server.lock, worker_pool.lock and loop.lock are leaves. */
@@ -34,6 +34,7 @@ struct loop {
     bool is_unix;
     bool is_draining;
     bool must_end;                  /* the grace period is over */
+    atomic_bool is_woken;           /* wake_fd has been written to and not yet been read */
     struct connection *connections; /* loop's thread only, as is the next */
     struct stream *streams;
     int64_t tick_us;      /* how often deadlines are looked at */
@@ -233,4 +234,7 @@ struct server {
 GHashTable *loop_address_table(void); /* 16-byte keys */
 bool loop_start(struct loop *loop, GError **error);
 void loop_wake(struct loop *loop);
+
+/* Any thread. Afterwards the connection and its request belong to the loop. */
+void loop_resume(struct loop *loop, struct MHD_Connection *mhd);
 void loop_post_abort(struct loop *loop, struct request *request);

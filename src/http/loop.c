@@ -312,9 +312,19 @@ static void loop_tick(struct loop *loop, int64_t now_us)
 
 void loop_wake(struct loop *loop)
 {
+    if (atomic_exchange(&loop->is_woken, true)) {
+        return; /* it has not looked yet since the last time */
+    }
     uint64_t one = 1;
     ssize_t written = write(loop->wake_fd, &one, sizeof one);
-    (void)written; /* a full counter has woken it already */
+    (void)written;
+}
+
+/* Without threads of its own MHD has no way to wake itself. */
+void loop_resume(struct loop *loop, struct MHD_Connection *mhd)
+{
+    MHD_resume_connection(mhd);
+    loop_wake(loop);
 }
 
 void loop_post_abort(struct loop *loop, struct request *request)
@@ -345,6 +355,7 @@ static void loop_on_wake(struct loop *loop)
     uint64_t count;
     ssize_t got = read(loop->wake_fd, &count, sizeof count);
     (void)got;
+    atomic_store(&loop->is_woken, false); /* before looking: what comes later wakes us again */
     g_mutex_lock(&loop->lock);
     struct request *aborted = g_steal_pointer(&loop->aborted);
     g_mutex_unlock(&loop->lock);
@@ -358,7 +369,9 @@ static void loop_on_wake(struct loop *loop)
         loop_start_draining(loop);
     }
     loop->must_end = atomic_load(&server->must_end);
-    loop->next_tick_us = 0;
+    if (loop->is_draining) {
+        loop->next_tick_us = 0;
+    }
 }
 
 static int loop_timeout(struct loop *loop)

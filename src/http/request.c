@@ -177,6 +177,7 @@ static void run_and_reply(struct request *request)
 void request_work(struct request *request)
 {
     struct MHD_Connection *mhd = request_mhd(request);
+    struct loop *loop = request->connection->loop;
     log_set_request_id(request->id);
     switch (request->phase) {
     case PHASE_ADMITTING:
@@ -189,7 +190,7 @@ void request_work(struct request *request)
     case PHASE_FEEDING:
         if (!feed(request, false, &request->error)) {
             log_set_request_id(NULL);
-            loop_post_abort(request->connection->loop, request);
+            loop_post_abort(loop, request);
             return;
         }
         request->phase = PHASE_BODY;
@@ -199,7 +200,7 @@ void request_work(struct request *request)
         break;
     }
     log_set_request_id(NULL);
-    MHD_resume_connection(mhd);
+    loop_resume(loop, mhd);
 }
 
 /* --- on the loop ------------------------------------------------------------------------------------------------ */
@@ -253,7 +254,7 @@ static bool hand_over(struct request *request, enum phase phase)
     if (worker_pool_push(request->server->workers, request)) {
         return true;
     }
-    MHD_resume_connection(mhd);
+    loop_resume(request->connection->loop, mhd);
     request->phase = before;
     atomic_fetch_add_explicit(&request->server->rejected, 1, memory_order_relaxed);
     return false;
@@ -519,7 +520,7 @@ void request_abort(struct request *request)
     reply_error(request, request->error, 0);
     reply_raw(request->connection, request, request->error, 0);
     request->phase = PHASE_SWALLOW;
-    MHD_resume_connection(request_mhd(request));
+    loop_resume(request->connection->loop, request_mhd(request));
 }
 
 /* --- what a handler reads ---------------------------------------------------------------------------------------- */

@@ -183,7 +183,7 @@ static void wake_locked(struct stream *stream)
         websocket_poke_locked(stream);
     } else if (stream->is_suspended) {
         stream->is_suspended = false;
-        MHD_resume_connection(stream->mhd);
+        loop_resume(stream->loop, stream->mhd);
     }
 }
 

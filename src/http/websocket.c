@@ -201,6 +201,7 @@ void websocket_close(struct stream *stream)
         epoll_ctl(stream->loop->epoll_fd, EPOLL_CTL_DEL, stream->fd, NULL);
         stream_close(stream);
         MHD_upgrade_action(upgrade, MHD_UPGRADE_ACTION_CLOSE);
+        loop_wake(stream->loop);
     }
 }
 
