@@ -1,5 +1,7 @@
 #include "switchyard/handlers/call.h"
 
+#include <string.h>
+
 #define UNPAGED_LIMIT 1000
 
 void call_init(struct call *call, struct request *request)
@@ -73,6 +75,39 @@ bool call_project(struct tx *tx, struct call *call, struct project **ret, GError
 bool call_service(struct tx *tx, struct call *call, struct service **ret, GError **error)
 {
     return service_by_id(tx, &call->scope, call_parameter(call, "id"), ret, error);
+}
+
+bool call_environment(struct tx *tx, struct call *call, const struct service *service, const char *named,
+                      struct environment **ret, GError **error)
+{
+    if (named != NULL && uuid_is_valid(named)) {
+        return environment_by_id(tx, &call->scope, named, ret, error) &&
+               (strcmp((*ret)->project_id, service->project_id) == 0 ||
+                sy_fail(error, SY_NOT_FOUND, "the environment belongs to another project"));
+    }
+    if (named != NULL) {
+        return environment_by_name(tx, &call->scope, service->project_id, named, ret, error);
+    }
+    g_autoptr(deployment_t) latest = NULL;
+    g_autoptr(environment_t) production = NULL;
+    g_autoptr(pair_t) pair = NULL;
+    g_autoptr(GError) gone = NULL; /* somebody may have deleted production */
+    if (!deployment_find_latest(tx, &call->scope, service->id, NULL, &latest, error)) {
+        return false;
+    }
+    bool has_production = environment_by_name(tx, &call->scope, service->project_id, "production", &production, &gone);
+    if (has_production && !pair_find(tx, service->id, production->id, &pair, error)) {
+        return false;
+    }
+    if (pair == NULL && latest != NULL) {
+        return environment_by_id(tx, &call->scope, latest->environment_id, ret, error);
+    }
+    if (!has_production) {
+        g_propagate_error(error, g_steal_pointer(&gone));
+        return false;
+    }
+    *ret = g_steal_pointer(&production);
+    return true;
 }
 
 bool is_dry_run(const struct request *request)

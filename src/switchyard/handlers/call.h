@@ -16,6 +16,7 @@ struct call {
     struct scope scope;
     const char *actor;
     int64_t now_us;
+    void *argument; /* of the handler, for its transaction */
     /* Outputs of the transaction; reset by call_reset when it runs again, freed at the end. */
     void *row, *second;
     GPtrArray *rows, *more;
@@ -47,5 +48,14 @@ void reply_page(struct call *call, const char *key, const struct type *type, con
 /* Shared look-ups by path or query: {slug}, {id}; ?environment= (default production). */
 bool call_project(struct tx *tx, struct call *call, struct project **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool call_service(struct tx *tx, struct call *call, struct service **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* By name or id. NULL: production when something is there, else the environment deployed to last. */
+bool call_environment(struct tx *tx, struct call *call, const struct service *service, const char *named,
+                      struct environment **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A new project's or environment's row, filled in from its name, with history. In project.c and environment.c. */
+bool project_make(struct tx *tx, struct call *call, struct project *project, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool environment_make(struct tx *tx, struct call *call, const struct project *project, struct environment *environment,
+                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 bool is_dry_run(const struct request *request);

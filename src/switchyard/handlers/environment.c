@@ -2,16 +2,9 @@
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
 
-static bool create(struct tx *tx, void *arg, GError **error)
+bool environment_make(struct tx *tx, struct call *call, const struct project *project, struct environment *environment,
+                      GError **error)
 {
-    struct call *call = arg;
-    call_reset(call);
-    g_autoptr(project_t) project = NULL;
-    if (!call_project(tx, call, &project, error)) {
-        return false;
-    }
-    struct environment *environment = contract_dup(&environment_type, request_body(call->request));
-    call->row = environment;
     environment->id = uuid_new();
     environment->organization_id = g_strdup(project->organization_id);
     environment->project_id = g_strdup(project->id);
@@ -22,6 +15,18 @@ static bool create(struct tx *tx, void *arg, GError **error)
     const struct history what = {.type = "environment.created", .project_id = project->id,
                                  .environment_id = environment->id, .message = message, .actor = call->actor};
     return environment_insert(tx, environment, error) && history_append(tx, call->app, &what, call->now_us, error);
+}
+
+static bool create(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    g_autoptr(project_t) project = NULL;
+    if (!call_project(tx, call, &project, error)) {
+        return false;
+    }
+    call->row = contract_dup(&environment_type, request_body(call->request));
+    return environment_make(tx, call, project, call->row, error);
 }
 
 bool environment_create(struct request *request, GError **error)

@@ -4,26 +4,17 @@
 
 #define UNDO_US (INT64_C(48) * 3600 * 1000000)
 
-static bool make_environment(struct tx *tx, const struct call *call, const struct project *project, const char *name,
+static bool make_environment(struct tx *tx, struct call *call, const struct project *project, const char *name,
                              GError **error)
 {
     g_autoptr(environment_t) environment = contract_new(&environment_type);
-    environment->id = uuid_new();
-    environment->organization_id = g_strdup(project->organization_id);
-    environment->project_id = g_strdup(project->id);
+    g_free(environment->name);
     environment->name = g_strdup(name);
-    environment->created_us = call->now_us;
-    environment->updated_us = call->now_us;
-    environment->revision = 1;
-    return environment_insert(tx, environment, error);
+    return environment_make(tx, call, project, environment, error);
 }
 
-static bool create(struct tx *tx, void *arg, GError **error)
+bool project_make(struct tx *tx, struct call *call, struct project *project, GError **error)
 {
-    struct call *call = arg;
-    call_reset(call);
-    struct project *project = contract_dup(&project_type, request_body(call->request));
-    call->row = project;
     project->id = uuid_new();
     project->organization_id = g_strdup(call->scope.organization_id);
     project->created_us = call->now_us;
@@ -31,9 +22,17 @@ static bool create(struct tx *tx, void *arg, GError **error)
     project->revision = 1;
     const struct history what = {
         .type = "project.created", .project_id = project->id, .message = "project created", .actor = call->actor};
-    return project_insert(tx, project, error) && make_environment(tx, call, project, "production", error) &&
-           make_environment(tx, call, project, "preview", error) &&
-           history_append(tx, call->app, &what, call->now_us, error);
+    return project_insert(tx, project, error) && history_append(tx, call->app, &what, call->now_us, error) &&
+           make_environment(tx, call, project, "production", error) &&
+           make_environment(tx, call, project, "preview", error);
+}
+
+static bool create(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    call->row = contract_dup(&project_type, request_body(call->request));
+    return project_make(tx, call, call->row, error);
 }
 
 bool project_create(struct request *request, GError **error)

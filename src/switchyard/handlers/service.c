@@ -191,32 +191,6 @@ bool service_delete(struct request *request, GError **error)
 
 /* --- status --------------------------------------------------------------------------------------------------------------- */
 
-/* ?environment= by name or id; without one: production when something is there, else the environment deployed to last. */
-static bool find_environment(struct tx *tx, struct call *call, const struct service *service, struct environment **ret,
-                             GError **error)
-{
-    const char *named = request_query(call->request, "environment");
-    if (named != NULL && uuid_is_valid(named)) {
-        return environment_by_id(tx, &call->scope, named, ret, error);
-    }
-    if (named != NULL) {
-        return environment_by_name(tx, &call->scope, service->project_id, named, ret, error);
-    }
-    g_autoptr(deployment_t) latest = NULL;
-    g_autoptr(environment_t) production = NULL;
-    g_autoptr(pair_t) pair = NULL;
-    if (!environment_by_name(tx, &call->scope, service->project_id, "production", &production, error) ||
-        !pair_find(tx, service->id, production->id, &pair, error) ||
-        !deployment_find_latest(tx, &call->scope, service->id, NULL, &latest, error)) {
-        return false;
-    }
-    if (pair == NULL && latest != NULL) {
-        return environment_by_id(tx, &call->scope, latest->environment_id, ret, error);
-    }
-    *ret = g_steal_pointer(&production);
-    return true;
-}
-
 static bool fill_status(struct tx *tx, struct call *call, struct service_status *status, const struct pair *pair,
                         GError **error)
 {
@@ -260,7 +234,7 @@ static bool read_status(struct tx *tx, void *arg, GError **error)
     g_autoptr(environment_t) environment = NULL;
     g_autoptr(pair_t) pair = NULL;
     if (!call_service(tx, call, &status->service, error) ||
-        !find_environment(tx, call, status->service, &environment, error) ||
+        !call_environment(tx, call, status->service, request_query(call->request, "environment"), &environment, error) ||
         !pair_find(tx, status->service->id, environment->id, &pair, error)) {
         return false;
     }
