@@ -38,6 +38,8 @@ static inline struct scope app_scope(const struct app *app)
 
 /* Tells whoever waits that a pair has to be looked at; works in every role (other processes poll). */
 void app_wake_pair(struct app *app, const char *pair_id);
+/* Host names changed. */
+void app_wake_edge(struct app *app);
 void app_wake_builder(struct app *app);
 /* After a commit that appended events. */
 void app_wake_events(struct app *app);
