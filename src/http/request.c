@@ -124,11 +124,10 @@ static bool call_once(struct request *request, const char *key, GError **error)
         g_error_free(failure);
     }
     const struct reply *reply = &request->reply;
-    if (callbacks->idempotency_finish != NULL && is_kept(reply->status) && reply->stream == NULL) {
-        const char *body = reply->body != NULL ? reply->body->str : "";
-        callbacks->idempotency_finish(request, key, digest, reply->status, body,
-                                      reply->body != NULL ? reply->body->len : 0);
-    }
+    const char *body = reply->body != NULL ? reply->body->str : "";
+    bool keeps = is_kept(reply->status) && reply->stream == NULL;
+    callbacks->idempotency_finish(request, key, digest, reply->status, keeps ? body : NULL,
+                                  keeps && reply->body != NULL ? reply->body->len : 0);
     return true;
 }
 

@@ -86,8 +86,9 @@ struct server_callbacks {
     /* Fails with SY_NOT_ALLOWED, or SY_NOT_FOUND where existence is itself secret. */
     bool (*authorise)(struct request *request, const struct route *route, GError **error);
     /* Idempotency (ROUTE_IDEMPOTENT with a key): begin returns true with *ret_replayed set when a
-     * stored reply was put on the request; finish stores the reply. Keys are per caller. NULL: not
-     * supported. */
+     * stored reply was put on the request; else finish is called once the reply is there, to store
+     * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). Keys are per caller.
+     * begin NULL: not supported. */
     bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed,
                               GError **error);
     void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,

@@ -177,3 +177,23 @@ bool deployment_list_pinned_releases(struct tx *tx, int64_t keep, GPtrArray **re
     *ret_ids = g_steal_pointer(&ids);
     return true;
 }
+
+struct counting {
+    void (*fn)(const char *status, int64_t count, void *arg);
+    void *arg;
+};
+
+static bool take_count(const struct sql_value *values, size_t n_values, void *arg, GError **error)
+{
+    const struct counting *counting = arg;
+    counting->fn(values[0].text, values[1].integer, counting->arg);
+    return true;
+}
+
+bool deployment_counts(struct tx *tx, void (*fn)(const char *status, int64_t count, void *arg), void *arg,
+                       GError **error)
+{
+    struct counting counting = {.fn = fn, .arg = arg};
+    return tx_query(tx, "SELECT status, COUNT(*) FROM deployments GROUP BY status ORDER BY status", NO_PARAMS, take_count,
+                    &counting, error);
+}

@@ -126,6 +126,9 @@ bool deployment_find_by_release(struct tx *tx, const char *pair_id, const char *
 bool deployment_update(struct tx *tx, struct deployment *deployment, GError **error) MUST;
 bool deployment_set_status(struct tx *tx, struct deployment *deployment, enum deployment_status status, int64_t now_us,
                            GError **error) MUST;
+/* How many there are of each status. */
+bool deployment_counts(struct tx *tx, void (*fn)(const char *status, int64_t count, void *arg), void *arg,
+                       GError **error) MUST;
 /* Release ids that running or rollback targets need: of each pair what is desired, what serves and the newest `keep` healthy. */
 bool deployment_list_pinned_releases(struct tx *tx, int64_t keep, GPtrArray **ret_ids, GError **error) MUST;
 

@@ -26,7 +26,11 @@ struct app {
     struct controller *controller;     /* NULL without the role reconcile */
     struct builder *builder;           /* NULL without the role build */
     struct health *health;
+    struct housekeeper *housekeeper;
     struct server *server;
+    struct server_options server_options; /* borrowed by the server, as are the callbacks */
+    struct server_callbacks server_callbacks;
+    int lock_fd; /* of DATA_DIR/lock */
     int64_t started_us;
 };
 

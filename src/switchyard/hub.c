@@ -14,6 +14,8 @@ struct subscription {
 struct hub {
     struct store *store;
     char *organization_id;
+    hub_event_fn on_event;
+    void *on_event_arg;
     GMutex lock; /* guards everything below */
     GCond woken;
     GCond advanced;
@@ -121,6 +123,12 @@ static bool read_and_deliver(struct hub *hub)
     g_mutex_lock(&hub->lock);
     deliver(hub, reading.events, reading.horizon);
     g_mutex_unlock(&hub->lock);
+    for (guint i = 0; hub->on_event != NULL && i < reading.events->len; i++) {
+        const struct event *event = g_ptr_array_index(reading.events, i);
+        if (event->number <= reading.horizon) {
+            hub->on_event(event, hub->on_event_arg);
+        }
+    }
     g_ptr_array_unref(reading.events);
     return more;
 }
@@ -154,9 +162,11 @@ static gpointer run(gpointer data)
     return NULL;
 }
 
-struct hub *hub_new(struct store *store, const char *organization_id)
+struct hub *hub_new(struct store *store, const char *organization_id, hub_event_fn on_event, void *arg)
 {
     struct hub *hub = g_new0(struct hub, 1);
+    hub->on_event = on_event;
+    hub->on_event_arg = arg;
     hub->store = store;
     hub->organization_id = g_strdup(organization_id);
     g_mutex_init(&hub->lock);

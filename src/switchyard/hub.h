@@ -8,7 +8,10 @@
 #include "store/resources.h"
 
 struct hub;
-struct hub *hub_new(struct store *store, const char *organization_id);
+
+/* Called for every event, in order, on the hub's thread; must be quick. May be NULL. */
+typedef void (*hub_event_fn)(const struct event *event, void *arg);
+struct hub *hub_new(struct store *store, const char *organization_id, hub_event_fn on_event, void *arg);
 void hub_free(struct hub *hub);
 void hub_wake(struct hub *hub);
 

@@ -67,6 +67,35 @@ void reply_page(struct call *call, const char *key, const struct type *type, con
     reply_list(call->request, key, type, call->rows, next);
 }
 
+bool reply_slice(struct call *call, const char *key, const struct type *type, const char *key_field, GError **error)
+{
+    struct page page;
+    g_autofree char *cursor = NULL;
+    g_autofree char *next = NULL;
+    const struct field *field = contract_find(type, key_field);
+    if (!call_page(call, &page, &cursor, error)) {
+        return false;
+    }
+    guint first = 0;
+    for (guint i = 0; cursor != NULL && i < call->rows->len; i++) {
+        g_autofree char *text = contract_text(field, g_ptr_array_index(call->rows, i));
+        if (strcmp(text, cursor) == 0) {
+            first = i + 1;
+            break;
+        }
+    }
+    if (first > 0) {
+        g_ptr_array_remove_range(call->rows, 0, first);
+    }
+    if (call->rows->len > page.limit) {
+        g_ptr_array_set_size(call->rows, (gint)page.limit);
+        g_autofree char *last = contract_text(field, g_ptr_array_index(call->rows, call->rows->len - 1));
+        next = cursor_encode(last);
+    }
+    reply_list(call->request, key, type, call->rows, next);
+    return true;
+}
+
 bool call_project(struct tx *tx, struct call *call, struct project **ret, GError **error)
 {
     return project_by_slug(tx, &call->scope, call_parameter(call, "slug"), ret, error);

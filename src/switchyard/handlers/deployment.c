@@ -136,8 +136,7 @@ bool deployment_get_events(struct request *request, GError **error)
     if (!call_read(&call, get_events, error)) {
         return false;
     }
-    reply_list(request, "events", &event_type, call.rows, NULL);
-    return true;
+    return reply_slice(&call, "events", &event_type, "id", error);
 }
 
 static bool cancel(struct tx *tx, void *arg, GError **error)

@@ -72,8 +72,7 @@ bool domain_get_list(struct request *request, GError **error)
     if (!call_read(&call, list, error)) {
         return false;
     }
-    reply_list(request, "domains", &domain_type, call.rows, NULL);
-    return true;
+    return reply_slice(&call, "domains", &domain_type, "id", error);
 }
 
 static bool find(struct tx *tx, struct call *call, struct service **ret_service, GError **error)

@@ -56,8 +56,7 @@ bool environment_get_list(struct request *request, GError **error)
     if (!call_read(&call, list, error)) {
         return false;
     }
-    reply_list(request, "environments", &environment_type, call.rows, NULL);
-    return true;
+    return reply_slice(&call, "environments", &environment_type, "id", error);
 }
 
 static bool find(struct tx *tx, struct call *call, GError **error)

@@ -1,6 +1,7 @@
 /* Logs: of a service in an environment, of a deployment, of a build; read, followed, or over a WebSocket. */
 #include <string.h>
 
+#include "base/log.h"
 #include "base/quantity.h"
 #include "base/timestamp.h"
 #include "logs/log_store.h"
@@ -331,7 +332,9 @@ static void send_rest(struct build_following *watching, const char *status)
     log_follow_stop(following->follow);
     const struct log_query rest = {.after_sequence = following->last_sequence};
     g_autoptr(GError) ignored = NULL;
-    (void)log_store_read(watching->app->logs, watching->key, &rest, send_line, following, &ignored);
+    if (!log_store_read(watching->app->logs, watching->key, &rest, send_line, following, &ignored)) {
+        log_failure("log.rest_unread", ignored, "key", watching->key, NULL);
+    }
     g_autofree char *text = g_strdup_printf("{\"status\":\"%s\"}", status);
     (void)stream_send(following->stream, NULL, "end", text, strlen(text));
     stream_end(following->stream);

@@ -72,8 +72,7 @@ bool token_get_list(struct request *request, GError **error)
     if (!call_read(&call, list, error)) {
         return false;
     }
-    reply_list(request, "tokens", &token_type, call.rows, NULL);
-    return true;
+    return reply_slice(&call, "tokens", &token_type, "id", error);
 }
 
 static bool get(struct tx *tx, void *arg, GError **error)
@@ -94,7 +93,7 @@ bool token_get(struct request *request, GError **error)
     return true;
 }
 
-static bool revoke(struct tx *tx, void *arg, GError **error)
+static bool revoke_token(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
     if (!get(tx, call, error)) {
@@ -111,7 +110,7 @@ bool token_delete(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, revoke, error)) {
+    if (!call_write(&call, revoke_token, error)) {
         return false;
     }
     authenticator_forget(call.app->authenticator, ((const struct token *)call.row)->hash);

@@ -170,8 +170,7 @@ bool variable_get_list(struct request *request, GError **error)
             g_ptr_array_remove_index(call.rows, i);
         }
     }
-    reply_list(request, "environment_variables", &variable_type, call.rows, NULL);
-    return true;
+    return reply_slice(&call, "environment_variables", &variable_type, "id", error);
 }
 
 static bool find(struct tx *tx, struct call *call, struct service **ret_service, GError **error)

@@ -1,0 +1,166 @@
+#include "switchyard/handlers/access.h"
+
+#include <string.h>
+
+#include "auth/authenticator.h"
+#include "base/error.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "model/idempotency.h"
+
+#define REPLAY_US (INT64_C(24) * 3600 * 1000000)
+
+/* --- who ------------------------------------------------------------------------------------------------------------------- */
+
+static void free_principal(void *principal)
+{
+    principal_free(principal);
+}
+
+static bool authenticate(struct request *request, const char *authorization, struct caller *ret_caller, GError **error)
+{
+    struct app *app = request_app(request);
+    struct principal *principal;
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+    if (authorization == NULL && request_peer(request, &uid, &gid, &pid)) {
+        principal = authenticate_peer(app->authenticator, uid, gid, error);
+    } else {
+        principal = authenticate_token(app->authenticator, authorization, request_client_address(request),
+                                       g_get_real_time(), error);
+    }
+    if (principal == NULL) {
+        return false;
+    }
+    *ret_caller = (struct caller){.name = g_strdup(principal->name), .principal = principal, .principal_free = free_principal};
+    return true;
+}
+
+/* --- may they ---------------------------------------------------------------------------------------------------------------- */
+
+static bool authorise(struct request *request, const struct route *route, GError **error)
+{
+    const struct principal *principal = request_caller(request)->principal;
+    const struct permission *permission = permission_find(route->permission);
+    if (permission == NULL) {
+        return sy_fail(error, SY_INTERNAL, "route %s has the unknown permission %s", route->path, route->permission);
+    }
+    if (permission_is_granted(permission, principal->level, principal->project_id != NULL)) {
+        return true;
+    }
+    sy_fail(error, SY_NOT_ALLOWED, "%s may not do this: it needs the permission %s", principal->name, permission->name);
+    return false;
+}
+
+/* --- was it answered before ------------------------------------------------------------------------------------------------------ */
+
+/* Requests at work in this process: a second one with the same key is told so. */
+static GMutex at_work_lock;
+static GHashTable *at_work;
+
+static char *replay_id(struct request *request, const char *key)
+{
+    const struct caller *caller = request_caller(request);
+    const struct route *route = request_route(request);
+    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", caller->name, route->operation_id, key);
+    return sha256_hex(text, strlen(text));
+}
+
+static bool enter(const char *id)
+{
+    g_mutex_lock(&at_work_lock);
+    if (at_work == NULL) {
+        at_work = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    }
+    bool is_new = g_hash_table_add(at_work, g_strdup(id));
+    g_mutex_unlock(&at_work_lock);
+    return is_new;
+}
+
+static void leave(const char *id)
+{
+    g_mutex_lock(&at_work_lock);
+    g_hash_table_remove(at_work, id);
+    g_mutex_unlock(&at_work_lock);
+}
+
+struct replay {
+    const char *id;
+    struct idempotency *row;
+};
+
+static bool find(struct tx *tx, void *arg, GError **error)
+{
+    struct replay *replay = arg;
+    g_clear_pointer(&replay->row, contract_object_free);
+    return idempotency_find(tx, replay->id, &replay->row, error);
+}
+
+static bool insert(struct tx *tx, void *arg, GError **error)
+{
+    return idempotency_insert(tx, arg, error);
+}
+
+static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed, GError **error)
+{
+    struct app *app = request_app(request);
+    struct replay replay = {.id = id};
+    if (!store_read(app->store, "idempotency_find", find, &replay, error)) {
+        return false;
+    }
+    g_autoptr(idempotency_t) row = replay.row;
+    *ret_replayed = row != NULL && g_get_real_time() - row->created_us < REPLAY_US;
+    if (!*ret_replayed) {
+        return true;
+    }
+    if (strcmp(row->body_sha256, body_sha256) != 0) {
+        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another body");
+    }
+    reply_header(request, "Idempotency-Replayed", "true");
+    reply_json_take(request, (int)row->status, g_string_new(row->body));
+    return true;
+}
+
+static bool begin(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed, GError **error)
+{
+    g_autofree char *id = replay_id(request, key);
+    *ret_replayed = false;
+    if (!enter(id)) {
+        return sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
+    }
+    bool ok = look_up(request, id, body_sha256, ret_replayed, error);
+    if (!ok || *ret_replayed) {
+        leave(id);
+    }
+    return ok;
+}
+
+/* body NULL: nothing is to be kept, so that the request may be tried again. */
+static void finish(struct request *request, const char *key, const char *body_sha256, int status, const char *body,
+                   size_t length)
+{
+    struct app *app = request_app(request);
+    g_autofree char *id = replay_id(request, key);
+    if (body != NULL) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = g_strndup(body, length);
+        struct idempotency row = {.id = id, .body_sha256 = (char *)body_sha256, .status = status, .body = text,
+                                  .created_us = g_get_real_time()};
+        if (!store_write(app->store, "idempotency_insert", insert, &row, &error)) {
+            log_failure("idempotency.not_kept", error, NULL);
+        }
+    }
+    leave(id);
+}
+
+void access_callbacks(struct app *app, struct server_callbacks *ret_callbacks)
+{
+    *ret_callbacks = (struct server_callbacks){
+        .app = app,
+        .authenticate = authenticate,
+        .authorise = authorise,
+        .idempotency_begin = begin,
+        .idempotency_finish = finish,
+    };
+}

@@ -1,0 +1,144 @@
+#include "switchyard/teardown.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/file.h"
+#include "edge/edge.h"
+#include "engine/engine.h"
+
+#define STOP_GRACE_MS 2000
+
+static char *read_installation(const struct config *config, GError **error)
+{
+    g_autofree char *path = g_build_filename(config->data_dir, "installation", NULL);
+    char *text = file_read(path, 256, NULL, error);
+    return text != NULL ? g_strstrip(text) : NULL;
+}
+
+static bool check_nobody_runs(const struct config *config, GError **error)
+{
+    g_autofree char *path = g_build_filename(config->data_dir, "lock", NULL);
+    g_auto(fd_t) fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        sy_fail(error, SY_CONFLICT, "switchyard is running on %s", config->data_dir);
+        sy_error_set_hint(error, "Stop it first; what it runs would come back otherwise.");
+        return false;
+    }
+    return true;
+}
+
+static bool stop_edge(const struct config *config, const char *installation, GError **error)
+{
+    g_autofree char *folder = g_build_filename(config->data_dir, "edge", NULL);
+    if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
+        return true;
+    }
+    const struct edge_options options = {
+        .folder = folder, .listen = config->edge_http, .program = config->haproxy, .installation = installation};
+    struct edge *edge = edge_new(&options, error);
+    bool ok = edge != NULL && edge_stop(edge, error);
+    edge_free(edge);
+    if (ok) {
+        printf("stopped the edge\n");
+    }
+    return ok;
+}
+
+static bool remove_instances(struct engine *engine, GError **error)
+{
+    g_autoptr(GPtrArray) instances = NULL;
+    if (!engine->ops->instance_list(engine, &instances, error)) {
+        return false;
+    }
+    for (guint i = 0; i < instances->len; i++) {
+        const struct engine_instance *instance = g_ptr_array_index(instances, i);
+        if (!engine->ops->instance_stop(engine, instance->id, STOP_GRACE_MS, error) ||
+            !engine->ops->instance_remove(engine, instance->id, error)) {
+            return false;
+        }
+        printf("removed container %s\n", instance->name);
+    }
+    return true;
+}
+
+static bool remove_networks(struct engine *engine, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) subnets = NULL;
+    if (!engine->ops->network_list(engine, &names, &subnets, error)) {
+        return false;
+    }
+    for (guint i = 0; i < names->len; i++) {
+        if (!engine->ops->network_remove(engine, g_ptr_array_index(names, i), error)) {
+            return false;
+        }
+        printf("removed network %s\n", (const char *)g_ptr_array_index(names, i));
+    }
+    return true;
+}
+
+static bool remove_images(struct engine *engine, const char *installation, GError **error)
+{
+    g_autofree char *prefix = g_strdup_printf("enclii/%.8s/", installation);
+    g_autoptr(GPtrArray) tags = NULL;
+    if (!engine->ops->image_list(engine, prefix, &tags, error)) {
+        return false;
+    }
+    for (guint i = 0; i < tags->len; i++) {
+        const char *tag = g_ptr_array_index(tags, i);
+        g_autoptr(GError) failure = NULL;
+        if (!g_str_has_prefix(tag, prefix)) {
+            printf("kept image %s: base images are shared\n", tag);
+        } else if (engine->ops->image_remove(engine, tag, &failure)) {
+            printf("removed image %s\n", tag);
+        } else {
+            printf("kept image %s: %s\n", tag, failure->message);
+        }
+    }
+    return true;
+}
+
+static bool remove_volumes(struct engine *engine, bool with_data, GError **error)
+{
+    g_autoptr(GPtrArray) names = NULL;
+    if (!engine->ops->volume_list(engine, &names, error)) {
+        return false;
+    }
+    for (guint i = 0; i < names->len; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        if (!with_data) {
+            printf("kept volume %s: teardown --volumes removes it\n", name);
+            continue;
+        }
+        if (!engine->ops->volume_remove(engine, name, error)) {
+            return false;
+        }
+        printf("removed volume %s\n", name);
+    }
+    return true;
+}
+
+bool teardown(const struct config *config, bool volumes, GError **error)
+{
+    g_autoptr(GError) missing = NULL;
+    g_autofree char *installation = read_installation(config, &missing);
+    if (installation == NULL) {
+        printf("nothing to remove: %s holds no installation\n", config->data_dir);
+        return true;
+    }
+    struct engine *engine = engine_docker_new(config->engine, installation, error);
+    bool ok = engine != NULL && check_nobody_runs(config, error) && stop_edge(config, installation, error) &&
+              remove_instances(engine, error) && remove_networks(engine, error) &&
+              remove_images(engine, installation, error) && remove_volumes(engine, volumes, error);
+    engine_free(engine);
+    if (ok) {
+        printf("kept %s: the database, secrets, sources and logs; remove the folder to end it all\n", config->data_dir);
+    }
+    return ok;
+}
