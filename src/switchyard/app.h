@@ -19,12 +19,12 @@ struct app {
     struct box *box;
     struct authenticator *authenticator;
     struct engine *engine;
-    struct edge *edge;                 /* NULL without the role reconcile */
+    struct edge *edge; /* NULL without the role reconcile */
     struct log_store *logs;
-    struct log_collector *collector;   /* NULL without the role reconcile */
+    struct log_collector *collector; /* NULL without the role reconcile */
     struct hub *hub;
-    struct controller *controller;     /* NULL without the role reconcile */
-    struct builder *builder;           /* NULL without the role build */
+    struct controller *controller; /* NULL without the role reconcile */
+    struct builder *builder;       /* NULL without the role build */
     struct health *health;
     struct housekeeper *housekeeper;
     struct server *server;

@@ -50,8 +50,8 @@ struct config_origins {
 
 /* Reads `argv` (flags only; the sub-command is gone), the environment and the file. Unknown keys and flags are errors with
  * the nearest name. Relative paths become absolute; defaults that depend on others (store, socket) are filled in. */
-struct config *config_read(int argc, char **argv, char **environment, struct config_origins *ret_origins, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+struct config *config_read(int argc, char **argv, char **environment, struct config_origins *ret_origins,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void config_free(struct config *config);
 void config_origins_clear(struct config_origins *origins);
 

@@ -19,10 +19,10 @@ struct examination {
     enum grade worst;
 };
 
-static void find(struct examination *examination, const char *check, enum grade grade, const char *fix, const char *format,
-                 ...) G_GNUC_PRINTF(5, 6);
-static void find(struct examination *examination, const char *check, enum grade grade, const char *fix, const char *format,
-                 ...)
+static void find(struct examination *examination, const char *check, enum grade grade, const char *fix,
+                 const char *format, ...) G_GNUC_PRINTF(5, 6);
+static void find(struct examination *examination, const char *check, enum grade grade, const char *fix,
+                 const char *format, ...)
 {
     static const char *const words[] = {"ok", "warning", "error"};
     struct finding *finding = contract_new(&finding_type);
@@ -60,8 +60,8 @@ static void examine_engine(struct examination *examination)
     g_autoptr(GError) error = NULL;
     if (!engine->ops->info(engine, &info, &error)) {
         find(examination, "engine", GRADE_ERROR,
-             "Start it (systemctl start docker), or name its socket: --engine unix:PATH",
-             "%s does not answer: %s", examination->app->config->engine, error->message);
+             "Start it (systemctl start docker), or name its socket: --engine unix:PATH", "%s does not answer: %s",
+             examination->app->config->engine, error->message);
         return;
     }
     find(examination, "engine", GRADE_OK, NULL, "%s %s, API %s, data in %s", info.name, info.version, info.api_version,
@@ -82,11 +82,12 @@ static void examine_edge(struct examination *examination)
         return;
     }
     if (!edge_status(examination->app->edge, &status, &error) || !status.is_running) {
-        find(examination, "edge", GRADE_ERROR, "Is haproxy installed (apt-get install haproxy)? switchyard starts it again by itself.",
+        find(examination, "edge", GRADE_ERROR,
+             "Is haproxy installed (apt-get install haproxy)? switchyard starts it again by itself.",
              "HAProxy does not answer: %s", error != NULL ? error->message : "not running");
     } else {
-        find(examination, "edge", GRADE_OK, NULL, "HAProxy %s, pid %" G_GINT64_FORMAT ", port %d", status.version, status.pid,
-             edge_port(examination->app->edge));
+        find(examination, "edge", GRADE_OK, NULL, "HAProxy %s, pid %" G_GINT64_FORMAT ", port %d", status.version,
+             status.pid, edge_port(examination->app->edge));
     }
     edge_status_clear(&status);
 }
@@ -101,9 +102,12 @@ static void examine_disk(struct examination *examination, const char *check, con
         find(examination, check, GRADE_ERROR, "Does the folder exist?", "%s: %s", path, error->message);
         return;
     }
-    enum grade grade = free_bytes < reserve_bytes ? GRADE_ERROR : free_bytes < 3 * reserve_bytes ? GRADE_WARNING : GRADE_OK;
+    enum grade grade = free_bytes < reserve_bytes       ? GRADE_ERROR
+                       : free_bytes < 3 * reserve_bytes ? GRADE_WARNING
+                                                        : GRADE_OK;
     find(examination, check, grade, "Free space: enclii api POST /v1/system/gc, or lower disk_budget",
-         "%s: %" G_GINT64_FORMAT " MiB free of %" G_GINT64_FORMAT " MiB, builds are refused below %" G_GINT64_FORMAT " MiB",
+         "%s: %" G_GINT64_FORMAT " MiB free of %" G_GINT64_FORMAT " MiB, builds are refused below %" G_GINT64_FORMAT
+         " MiB",
          path, free_bytes >> 20, total_bytes >> 20, reserve_bytes >> 20);
 }
 
@@ -169,8 +173,9 @@ static bool list_exceptions(struct tx *tx, void *arg, GError **error)
             g_auto(GStrv) exceptions = settings_exceptions(&service->settings);
             if (exceptions != NULL && exceptions[0] != NULL) {
                 g_autofree char *text = g_strjoinv(", ", exceptions);
-                find(examination, "hardening", GRADE_WARNING, "Remove `security:` from its specification when it can do without.",
-                     "%s/%s: %s", project->slug, service->name, text);
+                find(examination, "hardening", GRADE_WARNING,
+                     "Remove `security:` from its specification when it can do without.", "%s/%s: %s", project->slug,
+                     service->name, text);
             }
         }
     }

@@ -57,8 +57,9 @@ static bool ask_disk(struct app *app, GError **error)
         return false;
     }
     return free_bytes >= app->config->disk_reserve_bytes ||
-           sy_fail(error, SY_DISK_FULL, "%" G_GINT64_FORMAT " MiB free, less than the reserve of %" G_GINT64_FORMAT " MiB",
-                   free_bytes >> 20, app->config->disk_reserve_bytes >> 20);
+           sy_fail(error, SY_DISK_FULL,
+                   "%" G_GINT64_FORMAT " MiB free, less than the reserve of %" G_GINT64_FORMAT " MiB", free_bytes >> 20,
+                   app->config->disk_reserve_bytes >> 20);
 }
 
 static gpointer watch(gpointer data)

@@ -110,8 +110,9 @@ static bool read_and_deliver(struct hub *hub)
     g_mutex_lock(&hub->lock);
     reading.after = hub->cursor;
     g_mutex_unlock(&hub->lock);
-    bool ok = find_horizon(hub, &reading, &error) &&
-              (reading.horizon <= reading.after || store_read(hub->store, "events_read", read_events, &reading, &error));
+    bool ok =
+        find_horizon(hub, &reading, &error) &&
+        (reading.horizon <= reading.after || store_read(hub->store, "events_read", read_events, &reading, &error));
     if (!ok) {
         log_failure("hub.read_failed", error, NULL);
         return false;
@@ -222,8 +223,7 @@ void hub_wait(struct hub *hub, int64_t timeout_ms)
     g_mutex_lock(&hub->lock);
     int64_t cursor = hub->cursor;
     int64_t deadline_us = g_get_monotonic_time() + timeout_ms * 1000;
-    while (!hub->is_closed && hub->cursor == cursor &&
-           g_cond_wait_until(&hub->advanced, &hub->lock, deadline_us)) {
+    while (!hub->is_closed && hub->cursor == cursor && g_cond_wait_until(&hub->advanced, &hub->lock, deadline_us)) {
     }
     g_mutex_unlock(&hub->lock);
 }

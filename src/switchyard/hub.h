@@ -20,8 +20,8 @@ struct hub_filter {
 };
 
 /* `after` < 0: only what comes. The stream's end removes the subscription. Takes the filter's strings. */
-bool hub_subscribe(struct hub *hub, struct stream *stream, struct hub_filter filter, int64_t after, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool hub_subscribe(struct hub *hub, struct stream *stream, struct hub_filter filter, int64_t after,
+                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int64_t hub_subscribers(struct hub *hub);
 
 /* Waits until the hub has seen a new event or the time-out passes: for handlers that wait on a state. */

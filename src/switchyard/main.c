@@ -56,7 +56,7 @@ static int fail(const GError *error)
 
 static enum log_level level_of(const char *name)
 {
-    return strcmp(name, "debug") == 0  ? LOG_DEBUG
+    return strcmp(name, "debug") == 0   ? LOG_DEBUG
            : strcmp(name, "warn") == 0  ? LOG_WARN
            : strcmp(name, "error") == 0 ? LOG_ERROR
                                         : LOG_INFO;
@@ -100,8 +100,10 @@ static void notify_ready(void)
 
 static void say_ready(const struct app *app)
 {
-    g_autofree char *api = app->server_options.listen != NULL ? g_strdup_printf(", port %d", server_port(app->server)) : g_strdup("");
-    g_autofree char *edge = app->edge != NULL ? g_strdup_printf(", edge on port %d", edge_port(app->edge)) : g_strdup("");
+    g_autofree char *api =
+        app->server_options.listen != NULL ? g_strdup_printf(", port %d", server_port(app->server)) : g_strdup("");
+    g_autofree char *edge =
+        app->edge != NULL ? g_strdup_printf(", edge on port %d", edge_port(app->edge)) : g_strdup("");
     printf("switchyard %s is ready: unix:%s%s%s\n", ENCLII_VERSION, app->config->socket, api, edge);
     fflush(stdout);
     notify_ready();

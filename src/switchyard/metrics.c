@@ -36,10 +36,9 @@ static void write_requests(const struct route *route, const int64_t by_class[5],
     GString *out = arg;
     for (int i = 0; i < 5; i++) {
         if (by_class[i] > 0) {
-            g_string_append_printf(out,
-                                   "enclii_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %" G_GINT64_FORMAT
-                                   "\n",
-                                   route->method, route->path, i + 1, by_class[i]);
+            g_string_append_printf(
+                out, "enclii_http_requests_total{method=\"%s\",route=\"%s\",status=\"%dxx\"} %" G_GINT64_FORMAT "\n",
+                route->method, route->path, i + 1, by_class[i]);
         }
     }
 }
@@ -55,7 +54,8 @@ static void write_latencies(const struct route *route, const int64_t by_class[5]
     }
     g_string_append_printf(out, "%s_bucket{method=\"%s\",route=\"%s\",le=\"+Inf\"} %" G_GINT64_FORMAT "\n", name,
                            route->method, route->path, buckets[SERVER_N_BOUNDS]);
-    g_string_append_printf(out, "%s_sum{method=\"%s\",route=\"%s\"} %.6f\n", name, route->method, route->path, sum_seconds);
+    g_string_append_printf(out, "%s_sum{method=\"%s\",route=\"%s\"} %.6f\n", name, route->method, route->path,
+                           sum_seconds);
     g_string_append_printf(out, "%s_count{method=\"%s\",route=\"%s\"} %" G_GINT64_FORMAT "\n", name, route->method,
                            route->path, buckets[SERVER_N_BOUNDS]);
 }

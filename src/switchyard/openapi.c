@@ -29,8 +29,8 @@ static void write_reference(struct document *document, const struct type *type, 
 
 /* --- parameters -------------------------------------------------------------------------------------------------------------- */
 
-static void write_parameter(struct json_writer *writer, const char *place, const char *name, enum kind kind, int64_t minimum,
-                            int64_t maximum, const char *doc)
+static void write_parameter(struct json_writer *writer, const char *place, const char *name, enum kind kind,
+                            int64_t minimum, int64_t maximum, const char *doc)
 {
     json_object_open(writer);
     json_member_string(writer, "name", name);
@@ -163,10 +163,11 @@ static void write_reply(struct document *document, const struct route *route, in
     g_snprintf(code, sizeof code, "%d", status);
     json_key(writer, code);
     json_object_open(writer);
-    json_member_string(writer, "description", status == 101   ? "The connection is a WebSocket now"
-                                              : status == 503 ? "Not ready"
-                                              : status == 200 && route->status == 201 ? "It was there already"
-                                                                                      : "Done");
+    json_member_string(writer, "description",
+                       status == 101                           ? "The connection is a WebSocket now"
+                       : status == 503                         ? "Not ready"
+                       : status == 200 && route->status == 201 ? "It was there already"
+                                                               : "Done");
     if (status != 204 && status != 101) {
         write_content(document, route);
     }
@@ -280,10 +281,12 @@ static void write_components(struct document *document)
     json_key(writer, "components");
     json_object_open(writer);
     json_key(writer, "securitySchemes");
-    json_put_raw(writer, "{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"enclii_ and 64 hex digits\"}}");
+    json_put_raw(
+        writer, "{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"enclii_ and 64 hex digits\"}}");
     json_key(writer, "responses");
-    json_put_raw(writer, "{\"Problem\":{\"description\":\"RFC 9457 problem details\",\"content\":{\"application/problem+json\":"
-                         "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
+    json_put_raw(writer,
+                 "{\"Problem\":{\"description\":\"RFC 9457 problem details\",\"content\":{\"application/problem+json\":"
+                 "{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}}}");
     json_key(writer, "schemas");
     json_object_open(writer);
     json_key(writer, "Problem");

@@ -39,7 +39,8 @@ static bool lock_folder(struct app *app, GError **error)
         char pid[32] = "";
         ssize_t length = read(app->lock_fd, pid, sizeof pid - 1);
         pid[MAX(length, 0)] = '\0';
-        sy_fail(error, SY_CONFLICT, "%s is in use by another switchyard (pid %s)", app->config->data_dir, g_strstrip(pid));
+        sy_fail(error, SY_CONFLICT, "%s is in use by another switchyard (pid %s)", app->config->data_dir,
+                g_strstrip(pid));
         sy_error_set_hint(error, "Stop that one, or choose another folder with --data-dir.");
         return false;
     }
@@ -85,7 +86,8 @@ static bool find_identity(struct app *app, GError **error)
     if (strcmp(key_id, box_key_id(app->box)) != 0) {
         sy_fail(error, SY_CONFLICT, "the secrets in this database are sealed with another master key than %s",
                 app->config->master_key);
-        sy_error_set_hint(error, "Copy the key file of the installation's other servers there, or restore it from a backup.");
+        sy_error_set_hint(error,
+                          "Copy the key file of the installation's other servers there, or restore it from a backup.");
         return false;
     }
     return keep_identity(app, error);
@@ -158,10 +160,10 @@ static void on_event(const struct event *event, void *arg)
     if (app->builder != NULL && g_str_has_prefix(event->type, "release.")) {
         builder_wake(app->builder);
     }
-    bool concerns_us = app->controller != NULL && event->deployment_id != NULL &&
-                       (strcmp(event->type, "deployment.created") == 0 ||
-                        strcmp(event->type, "deployment.cancel_requested") == 0 ||
-                        strcmp(event->type, "deployment.retired") == 0);
+    bool concerns_us =
+        app->controller != NULL && event->deployment_id != NULL &&
+        (strcmp(event->type, "deployment.created") == 0 || strcmp(event->type, "deployment.cancel_requested") == 0 ||
+         strcmp(event->type, "deployment.retired") == 0);
     if (!concerns_us || store_dialect(app->store) == STORE_SQLITE) {
         return;
     }
@@ -241,7 +243,8 @@ bool app_write_endpoints(const struct app *app, GError **error)
     json_writer_init(&writer, out);
     json_object_open(&writer);
     if (app->server_options.listen != NULL) {
-        g_autofree char *host = g_strndup(app->config->listen, (gsize)(strrchr(app->config->listen, ':') - app->config->listen));
+        g_autofree char *host =
+            g_strndup(app->config->listen, (gsize)(strrchr(app->config->listen, ':') - app->config->listen));
         g_autofree char *address = g_strdup_printf("http://%s:%d", host, server_port(app->server));
         json_member_string(&writer, "api", address);
     }

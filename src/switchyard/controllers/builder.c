@@ -84,8 +84,8 @@ static bool claim(struct tx *tx, void *arg, GError **error)
         release->error_message = g_strdup_printf("the builder ended %d times before the build did", MAX_ATTEMPTS);
         release->finished_us = now_us;
         bool ok = release_set_status(tx, release, RELEASE_FAILED, error) &&
-                  history_of_release(tx, builder->app, release, "release.failed", release->error_message, "builder", now_us,
-                                     error);
+                  history_of_release(tx, builder->app, release, "release.failed", release->error_message, "builder",
+                                     now_us, error);
         g_clear_pointer(&work->release, contract_object_free);
         return ok;
     }
@@ -183,9 +183,9 @@ static bool write_outcome(struct tx *tx, void *arg, GError **error)
     release->finished_us = now_us;
     if (outcome->result != NULL) {
         take_result(release, outcome->result);
-        g_autofree char *message = g_strdup_printf("release %s is ready: %s (%s), %.1f s", release->version,
-                                                   release->builder, release->builder_reason,
-                                                   (double)outcome->duration_ms / 1000);
+        g_autofree char *message =
+            g_strdup_printf("release %s is ready: %s (%s), %.1f s", release->version, release->builder,
+                            release->builder_reason, (double)outcome->duration_ms / 1000);
         return release_set_status(tx, release, RELEASE_READY, error) &&
                history_of_release(tx, builder->app, release, "release.ready", message, "builder", now_us, error);
     }
@@ -262,8 +262,7 @@ static bool build(struct work *work, struct build_result *result, GError **error
     const struct release *release = work->release;
     struct build_options options;
     builder_options(work->builder, &options);
-    g_autofree char *archive =
-        release->source != NULL ? source_path(app, release->project_id, release->source) : NULL;
+    g_autofree char *archive = release->source != NULL ? source_path(app, release->project_id, release->source) : NULL;
     g_autofree char *repository =
         g_strdup_printf("enclii/%.8s/%s/%s", app->installation_id, work->service->project, work->service->name);
     const struct build_job job = {
@@ -406,7 +405,8 @@ static gpointer renewer(gpointer data)
             renew_one(builder, g_ptr_array_index(ids, i));
         }
         g_mutex_lock(&builder->lock);
-        g_cond_wait_until(&builder->woken, &builder->lock, g_get_monotonic_time() + (builder->is_closed ? 100000 : RENEW_US));
+        g_cond_wait_until(&builder->woken, &builder->lock,
+                          g_get_monotonic_time() + (builder->is_closed ? 100000 : RENEW_US));
     }
     g_mutex_unlock(&builder->lock);
     return NULL;

@@ -74,7 +74,8 @@ static const struct routing_rule *rule_of_pair(struct tx *tx, struct controller 
             return desired;
         }
     }
-    return pair->serving_deployment_id != NULL ? find_rule(tx, controller, pair->serving_deployment_id, error) : desired;
+    return pair->serving_deployment_id != NULL ? find_rule(tx, controller, pair->serving_deployment_id, error)
+                                               : desired;
 }
 
 static bool add_backend(struct tx *tx, struct rendering *rendering, const struct pair *pair, const GPtrArray *rows,

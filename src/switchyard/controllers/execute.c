@@ -20,7 +20,8 @@ struct change {
 };
 
 /* Whether the pair still wants what this pass was planned for; a newer deploy wins. */
-static bool still_desired(struct tx *tx, const struct pass *pass, struct pair **ret_pair, bool *ret_same, GError **error)
+static bool still_desired(struct tx *tx, const struct pass *pass, struct pair **ret_pair, bool *ret_same,
+                          GError **error)
 {
     if (!pair_by_id(tx, pass->pair->id, ret_pair, error)) {
         return false;
@@ -44,8 +45,8 @@ static bool begin(struct tx *tx, void *arg, GError **error)
         return true;
     }
     return deployment_set_status(tx, deployment, DEPLOYMENT_DEPLOYING, pass->now_us, error) &&
-           history_of_deployment(tx, pass->controller->app, deployment, "deployment.started", change->action->reason, ACTOR,
-                                 pass->now_us, error);
+           history_of_deployment(tx, pass->controller->app, deployment, "deployment.started", change->action->reason,
+                                 ACTOR, pass->now_us, error);
 }
 
 static bool supersede_serving(struct tx *tx, struct pass *pass, const struct pair *pair, const struct deployment *by,
@@ -103,13 +104,15 @@ static const char *failure_hint(const struct deployment *deployment, const char 
     if (g_strcmp0(code, "HEALTH_FAILED") != 0) {
         return sy_code_info(SY_DEPLOY_FAILED)->hint;
     }
-    return deployment->value.settings.health.path != NULL
-               ? "Does the program listen on 0.0.0.0:$PORT, and does the health path answer 2xx or 3xx? See: enclii logs"
-               : "Does the program listen on 0.0.0.0:$PORT? Workers that serve nothing say port: none. See: enclii logs";
+    return deployment->value.settings.health.path != NULL ? "Does the program listen on 0.0.0.0:$PORT, and does the "
+                                                            "health path answer 2xx or 3xx? See: enclii logs"
+                                                          : "Does the program listen on 0.0.0.0:$PORT? Workers that "
+                                                            "serve nothing say port: none. See: enclii logs";
 }
 
 /* The desired deployment ends as `status`; what serves is desired again, so that its instances stay and the others leave. */
-static bool go_back(struct tx *tx, struct change *change, enum deployment_status status, const char *event, GError **error)
+static bool go_back(struct tx *tx, struct change *change, enum deployment_status status, const char *event,
+                    GError **error)
 {
     struct pass *pass = change->pass;
     struct app *app = pass->controller->app;
@@ -127,9 +130,9 @@ static bool go_back(struct tx *tx, struct change *change, enum deployment_status
     if (status == DEPLOYMENT_FAILED) {
         deployment->health = HEALTH_UNHEALTHY;
         deployment->error_code = g_strdup(change->action->error_code);
-        deployment->error_message = g_strdup_printf("%s%s%s", change->action->reason,
-                                                    change->tail != NULL ? "\nIts last log lines:\n" : "",
-                                                    change->tail != NULL ? change->tail : "");
+        deployment->error_message =
+            g_strdup_printf("%s%s%s", change->action->reason, change->tail != NULL ? "\nIts last log lines:\n" : "",
+                            change->tail != NULL ? change->tail : "");
         deployment->hint = g_strdup(failure_hint(deployment, change->action->error_code));
     }
     bool has_serving = pair->serving_deployment_id != NULL && strcmp(pair->serving_deployment_id, deployment->id) != 0;
@@ -188,8 +191,9 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     row->deployment_id = g_strdup(desired->id);
     row->template = g_strdup(desired->template);
     row->slot = change->action->slot;
-    row->name = g_strdup_printf("%.40s-%.30s-%.20s-%s-%" G_GINT64_FORMAT "-%s", pass->service->name, pass->service->project,
-                                pass->environment->name, desired->version, row->slot, row->id + UUID_LENGTH - 6);
+    row->name =
+        g_strdup_printf("%.40s-%.30s-%.20s-%s-%" G_GINT64_FORMAT "-%s", pass->service->name, pass->service->project,
+                        pass->environment->name, desired->version, row->slot, row->id + UUID_LENGTH - 6);
     row->address = network_free_address(tx, pass->environment, error);
     row->port = desired->value.settings.port;
     row->state = INSTANCE_CREATED;
@@ -200,9 +204,11 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     }
     change->is_applied = true;
     g_ptr_array_add(pass->rows, g_steal_pointer(&row));
-    g_autofree char *message = g_strdup_printf("%s: %s", change->action->reason,
-                                               ((const struct instance *)g_ptr_array_index(pass->rows, pass->rows->len - 1))->name);
-    return history_of_deployment(tx, pass->controller->app, desired, "instance.created", message, ACTOR, pass->now_us, error);
+    g_autofree char *message =
+        g_strdup_printf("%s: %s", change->action->reason,
+                        ((const struct instance *)g_ptr_array_index(pass->rows, pass->rows->len - 1))->name);
+    return history_of_deployment(tx, pass->controller->app, desired, "instance.created", message, ACTOR, pass->now_us,
+                                 error);
 }
 
 static bool create_instance(struct pass *pass, const struct action *action, GError **error)

@@ -23,16 +23,16 @@ struct controller {
     GThreadPool *stops; /* stopping: mostly waiting */
     int cancelled;      /* for blocking engine calls */
 
-    GMutex lock;            /* guards the tables below; never held during a call to anything */
-    GHashTable *busy;       /* instance id, or "release:" + pair id → 1 */
-    GHashTable *probes;     /* instance id → struct probe_record * */
-    GHashTable *watched;    /* engine id → 1: its log is being collected */
-    GCond idle;             /* `busy` became empty */
+    GMutex lock;         /* guards the tables below; never held during a call to anything */
+    GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
+    GHashTable *probes;  /* instance id → struct probe_record * */
+    GHashTable *watched; /* engine id → 1: its log is being collected */
+    GCond idle;          /* `busy` became empty */
 
-    GMutex edge_lock;       /* one edge_apply at a time; taken before `lock` */
-    GHashTable *routing;    /* deployment id → struct routing_rule *; under edge_lock */
-    int edge_removals;      /* servers that we took away on purpose since the last apply */
-    int edge_requests;      /* edge_table_sync coalesces: requests so far */
+    GMutex edge_lock;    /* one edge_apply at a time; taken before `lock` */
+    GHashTable *routing; /* deployment id → struct routing_rule *; under edge_lock */
+    int edge_removals;   /* servers that we took away on purpose since the last apply */
+    int edge_requests;   /* edge_table_sync coalesces: requests so far */
     int edge_served;
 
     int64_t leader_until_us; /* monotonic; 0: not the holder */
@@ -48,17 +48,17 @@ struct pass {
     struct controller *controller;
     struct pair *pair;
     struct deployment *desired;
-    struct service *service;         /* NULL when tombstoned */
+    struct service *service; /* NULL when tombstoned */
     struct environment *environment;
-    GPtrArray *rows;                 /* of struct instance */
-    GArray *observed;                /* of struct observed_instance */
-    GPtrArray *orphans;              /* engine ids, NULL-ended */
+    GPtrArray *rows;    /* of struct instance */
+    GArray *observed;   /* of struct observed_instance */
+    GPtrArray *orphans; /* engine ids, NULL-ended */
     struct snapshot *snapshot;
     struct probe_record *probe_copies; /* what `observed` borrows from */
     int64_t now_us;
 };
-bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us,
+               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void pass_input(const struct pass *pass, struct plan_input *ret_input);
 void pass_clear(struct pass *pass);
 
@@ -82,11 +82,13 @@ void watch_logs(struct pass *pass);
 char *network_name(const struct app *app, const struct environment *environment);
 
 /* Gives the environment a subnet from the pool that neither another environment nor anybody else on this engine uses. */
-bool network_assign(struct controller *controller, struct environment *environment, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool network_ensure(struct controller *controller, const struct environment *environment, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool network_assign(struct controller *controller, struct environment *environment,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool network_ensure(struct controller *controller, const struct environment *environment,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Lowest free host address of the subnet; NULL with SY_CONFLICT when all are taken. Runs in a transaction. */
-char *network_free_address(struct tx *tx, const struct environment *environment, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *network_free_address(struct tx *tx, const struct environment *environment,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- edge_table.c ------------------------------------------------------------------------------------------------------------------- */
 

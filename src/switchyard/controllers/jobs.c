@@ -23,11 +23,11 @@ struct job {
     char *busy_key;
     char *orphan;
     struct pair *pair;
-    struct instance *row;            /* NULL for some kinds */
-    struct deployment *deployment;   /* the desired one */
+    struct instance *row;          /* NULL for some kinds */
+    struct deployment *deployment; /* the desired one */
     struct service *service;
     struct environment *environment;
-    char *engine_id;                 /* of the row's container, NULL when there is none */
+    char *engine_id; /* of the row's container, NULL when there is none */
 };
 
 static void job_free(struct job *job)
@@ -469,7 +469,8 @@ static bool write_release_outcome(struct tx *tx, void *arg, GError **error)
     }
     deployment->error_code = g_strdup("DEPLOY_FAILED");
     deployment->error_message = g_strdup(outcome->failure);
-    deployment->hint = g_strdup("Nothing was changed: the old version still serves. Correct the release command and deploy again.");
+    deployment->hint =
+        g_strdup("Nothing was changed: the old version still serves. Correct the release command and deploy again.");
     if (g_strcmp0(pair->desired_deployment_id, deployment->id) == 0) {
         g_free(pair->desired_deployment_id);
         pair->desired_deployment_id = g_strdup(pair->serving_deployment_id);
@@ -482,8 +483,8 @@ static bool write_release_outcome(struct tx *tx, void *arg, GError **error)
         }
     }
     return deployment_set_status(tx, deployment, DEPLOYMENT_FAILED, now_us, error) &&
-           history_of_deployment(tx, outcome->app, deployment, "deployment.failed", outcome->failure, "controller", now_us,
-                                 error);
+           history_of_deployment(tx, outcome->app, deployment, "deployment.failed", outcome->failure, "controller",
+                                 now_us, error);
 }
 
 struct captured {
@@ -525,7 +526,8 @@ static char *capture_log(struct app *app, const struct job *job, const char *eng
     struct redactor *redactor = configuration_redactor(entries);
     struct captured captured = {
         .app = app, .key = key, .source = name, .redactor = redactor, .tail = g_string_new(NULL)};
-    bool read = app->engine->ops->instance_logs(app->engine, engine_id, 0, false, capture_line, &captured, NULL, &ignored);
+    bool read =
+        app->engine->ops->instance_logs(app->engine, engine_id, 0, false, capture_line, &captured, NULL, &ignored);
     (void)read;
     redactor_unref(redactor);
     return g_string_free(captured.tail, FALSE);
@@ -537,9 +539,8 @@ static bool run_release_command(struct controller *controller, struct job *job, 
     struct engine *engine = app->engine;
     g_autofree char *id = NULL;
     g_autofree char *failure = NULL;
-    g_autofree char *name =
-        g_strdup_printf("%.40s-%.30s-%.20s-%s-release", job->service->name, job->service->project, job->environment->name,
-                        job->deployment->version);
+    g_autofree char *name = g_strdup_printf("%.40s-%.30s-%.20s-%s-release", job->service->name, job->service->project,
+                                            job->environment->name, job->deployment->version);
     const struct container_plan plan = {
         .name = name,
         .role = "release-command",

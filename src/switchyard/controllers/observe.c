@@ -138,7 +138,8 @@ static void find_orphans(struct pass *pass)
     g_ptr_array_add(pass->orphans, NULL);
 }
 
-bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us, GError **error)
+bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us,
+               GError **error)
 {
     *pass = (struct pass){.controller = controller};
     pass->observed = g_array_new(FALSE, TRUE, sizeof(struct observed_instance));

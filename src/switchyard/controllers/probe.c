@@ -40,7 +40,8 @@ static int connect_within(int fd, const struct sockaddr_in *peer, int64_t deadli
 static int ask(int fd, const char *host, const char *path, int64_t deadline_us)
 {
     g_autofree char *request = g_strdup_printf(
-        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: enclii-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n", path, host);
+        "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: enclii-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n", path,
+        host);
     size_t length = strlen(request);
     if (send(fd, request, length, MSG_NOSIGNAL) != (ssize_t)length) {
         return -1;
@@ -82,7 +83,8 @@ void probe_instance(const char *address, int64_t port, const struct health_rule 
     }
     if (rule->path == NULL) {
         ret_result->is_ok = true;
-        g_snprintf(ret_result->detail, sizeof ret_result->detail, "port %" G_GINT64_FORMAT " accepts connections", port);
+        g_snprintf(ret_result->detail, sizeof ret_result->detail, "port %" G_GINT64_FORMAT " accepts connections",
+                   port);
         return;
     }
     int status = ask(fd, address, rule->path, deadline_us);

@@ -6,7 +6,7 @@ struct item {
     char *key;
     int64_t due_us;
     bool is_running;
-    bool is_waiting;   /* in the tree */
+    bool is_waiting; /* in the tree */
 };
 
 struct queue {

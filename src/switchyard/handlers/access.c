@@ -33,7 +33,8 @@ static bool authenticate(struct request *request, const char *authorization, str
     if (principal == NULL) {
         return false;
     }
-    *ret_caller = (struct caller){.name = g_strdup(principal->name), .principal = principal, .principal_free = free_principal};
+    *ret_caller =
+        (struct caller){.name = g_strdup(principal->name), .principal = principal, .principal_free = free_principal};
     return true;
 }
 
@@ -102,7 +103,8 @@ static bool insert(struct tx *tx, void *arg, GError **error)
     return idempotency_insert(tx, arg, error);
 }
 
-static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed, GError **error)
+static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed,
+                    GError **error)
 {
     struct app *app = request_app(request);
     struct replay replay = {.id = id};
@@ -145,7 +147,10 @@ static void finish(struct request *request, const char *key, const char *body_sh
     if (body != NULL) {
         g_autoptr(GError) error = NULL;
         g_autofree char *text = g_strndup(body, length);
-        struct idempotency row = {.id = id, .body_sha256 = (char *)body_sha256, .status = status, .body = text,
+        struct idempotency row = {.id = id,
+                                  .body_sha256 = (char *)body_sha256,
+                                  .status = status,
+                                  .body = text,
                                   .created_us = g_get_real_time()};
         if (!store_write(app->store, "idempotency_insert", insert, &row, &error)) {
             log_failure("idempotency.not_kept", error, NULL);

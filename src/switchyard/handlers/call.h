@@ -42,12 +42,13 @@ static inline const char *call_parameter(const struct call *call, const char *na
 }
 
 /* limit and cursor of the query. Without a limit a list returns up to 1,000 rows, as older clients expect. */
-bool call_page(const struct call *call, struct page *ret_page, char **ret_cursor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool call_page(const struct call *call, struct page *ret_page, char **ret_cursor,
+               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void reply_page(struct call *call, const char *key, const struct type *type, const struct page *page);
 
 /* The same for a list that is always read whole: cuts the page out of call->rows. `key_field` is what the cursor holds. */
-bool reply_slice(struct call *call, const char *key, const struct type *type, const char *key_field, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool reply_slice(struct call *call, const char *key, const struct type *type, const char *key_field,
+                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Shared look-ups by path or query: {slug}, {id}; ?environment= (default production). */
 bool call_project(struct tx *tx, struct call *call, struct project **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -8,8 +8,12 @@ static bool tell(struct tx *tx, const struct call *call, const struct service *s
                  const char *type, const char *verb, GError **error)
 {
     g_autofree char *message = g_strdup_printf("host name %s %s", row->domain, verb);
-    const struct history what = {.type = type, .project_id = service->project_id, .service_id = service->id,
-                                 .environment_id = row->environment_id, .message = message, .actor = call->actor};
+    const struct history what = {.type = type,
+                                 .project_id = service->project_id,
+                                 .service_id = service->id,
+                                 .environment_id = row->environment_id,
+                                 .message = message,
+                                 .actor = call->actor};
     return history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -61,8 +65,7 @@ static bool list(struct tx *tx, void *arg, GError **error)
     struct call *call = arg;
     g_autoptr(service_t) service = NULL;
     call_reset(call);
-    return call_service(tx, call, &service, error) &&
-           domain_list(tx, &call->scope, service->id, &call->rows, error);
+    return call_service(tx, call, &service, error) && domain_list(tx, &call->scope, service->id, &call->rows, error);
 }
 
 bool domain_get_list(struct request *request, GError **error)

@@ -12,8 +12,11 @@ bool environment_make(struct tx *tx, struct call *call, const struct project *pr
     environment->updated_us = call->now_us;
     environment->revision = 1;
     g_autofree char *message = g_strdup_printf("environment %s created", environment->name);
-    const struct history what = {.type = "environment.created", .project_id = project->id,
-                                 .environment_id = environment->id, .message = message, .actor = call->actor};
+    const struct history what = {.type = "environment.created",
+                                 .project_id = project->id,
+                                 .environment_id = environment->id,
+                                 .message = message,
+                                 .actor = call->actor};
     return environment_insert(tx, environment, error) && history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -137,8 +140,11 @@ static bool remove_environment(struct tx *tx, void *arg, GError **error)
     }
     environment->deleted_us = call->now_us;
     g_autofree char *message = g_strdup_printf("environment %s deleted", environment->name);
-    const struct history what = {.type = "environment.deleted", .project_id = environment->project_id,
-                                 .environment_id = environment->id, .message = message, .actor = call->actor};
+    const struct history what = {.type = "environment.deleted",
+                                 .project_id = environment->project_id,
+                                 .environment_id = environment->id,
+                                 .message = message,
+                                 .actor = call->actor};
     return environment_update(tx, environment, call->now_us, error) &&
            history_append(tx, call->app, &what, call->now_us, error);
 }

@@ -87,8 +87,8 @@ static bool read_activity(struct tx *tx, void *arg, GError **error)
         before = g_ascii_strtoll(decoded, NULL, 10);
     }
     const struct event_filter filter = {named->project_id, named->service_id, named->deployment_id};
-    return event_list_newest(tx, &call->scope, &filter, before, request_query_int(call->request, "limit", 50), &call->rows,
-                             error);
+    return event_list_newest(tx, &call->scope, &filter, before, request_query_int(call->request, "limit", 50),
+                             &call->rows, error);
 }
 
 bool event_activity(struct request *request, GError **error)

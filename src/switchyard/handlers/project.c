@@ -166,8 +166,7 @@ static bool remove_project(struct tx *tx, void *arg, GError **error)
     g_autoptr(project_t) project = NULL;
     g_autoptr(GPtrArray) services = NULL;
     bool runs = false;
-    if (!call_project(tx, call, &project, error) ||
-        !request_check_match(call->request, project->revision, error) ||
+    if (!call_project(tx, call, &project, error) || !request_check_match(call->request, project->revision, error) ||
         !service_list(tx, &call->scope, project->id, &all, &services, error) ||
         !describe(tx, call, project, services, result, &runs, error)) {
         return false;
@@ -187,9 +186,12 @@ static bool remove_project(struct tx *tx, void *arg, GError **error)
     }
     project->deleted_us = call->now_us;
     result->applied = 1;
-    const struct history what = {
-        .type = "project.deleted", .project_id = project->id, .message = "project deleted; it can be restored for 48 hours", .actor = call->actor};
-    return project_update(tx, project, call->now_us, error) && history_append(tx, call->app, &what, call->now_us, error);
+    const struct history what = {.type = "project.deleted",
+                                 .project_id = project->id,
+                                 .message = "project deleted; it can be restored for 48 hours",
+                                 .actor = call->actor};
+    return project_update(tx, project, call->now_us, error) &&
+           history_append(tx, call->app, &what, call->now_us, error);
 }
 
 static void wake_all(const struct call *call)

@@ -210,8 +210,8 @@ static bool cancel(struct tx *tx, void *arg, GError **error)
     if (release->status == RELEASE_QUEUED) {
         release->finished_us = call->now_us;
         return release_set_status(tx, release, RELEASE_CANCELLED, error) &&
-               history_of_release(tx, call->app, release, "release.cancelled", "cancelled before it had begun", call->actor,
-                                  call->now_us, error);
+               history_of_release(tx, call->app, release, "release.cancelled", "cancelled before it had begun",
+                                  call->actor, call->now_us, error);
     }
     if (release->status != RELEASE_BUILDING) {
         return sy_fail(error, SY_CONFLICT, "release %s is %s: there is no build to cancel", release->version,

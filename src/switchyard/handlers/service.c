@@ -29,8 +29,11 @@ static bool create(struct tx *tx, void *arg, GError **error)
     service->updated_us = call->now_us;
     service->revision = 1;
     g_autofree char *message = g_strdup_printf("service %s created", service->name);
-    const struct history what = {.type = "service.created", .project_id = project->id, .service_id = service->id,
-                                 .message = message, .actor = call->actor};
+    const struct history what = {.type = "service.created",
+                                 .project_id = project->id,
+                                 .service_id = service->id,
+                                 .message = message,
+                                 .actor = call->actor};
     return check_build(service, error) && service_insert(tx, service, error) &&
            history_append(tx, call->app, &what, call->now_us, error);
 }
@@ -152,8 +155,7 @@ static bool remove_service(struct tx *tx, void *arg, GError **error)
     g_autoptr(service_t) service = NULL;
     g_autoptr(GPtrArray) pairs = NULL;
     if (!call_service(tx, call, &service, error) || !request_check_match(call->request, service->revision, error) ||
-        !pair_list(tx, service->id, NULL, &pairs, error) ||
-        !describe_deletion(tx, service, pairs, result, error)) {
+        !pair_list(tx, service->id, NULL, &pairs, error) || !describe_deletion(tx, service, pairs, result, error)) {
         return false;
     }
     if (is_dry_run(call->request)) {
@@ -169,9 +171,13 @@ static bool remove_service(struct tx *tx, void *arg, GError **error)
     service->deleted_us = call->now_us;
     result->applied = 1;
     g_autofree char *message = g_strdup_printf("service %s deleted", service->name);
-    const struct history what = {.type = "service.deleted", .project_id = service->project_id, .service_id = service->id,
-                                 .message = message, .actor = call->actor};
-    return service_update(tx, service, call->now_us, error) && history_append(tx, call->app, &what, call->now_us, error);
+    const struct history what = {.type = "service.deleted",
+                                 .project_id = service->project_id,
+                                 .service_id = service->id,
+                                 .message = message,
+                                 .actor = call->actor};
+    return service_update(tx, service, call->now_us, error) &&
+           history_append(tx, call->app, &what, call->now_us, error);
 }
 
 bool service_delete(struct request *request, GError **error)
@@ -213,15 +219,16 @@ static bool fill_status(struct tx *tx, struct call *call, struct service_status 
         status->version = g_strdup(serving->release_version);
         status->replicas = serving->value.settings.replicas;
         status->url = g_strdup(serving->url);
-        status->uptime = serving->finished_us != CONTRACT_ABSENT ? MAX(call->now_us - serving->finished_us, 0) / 1000000 : 0;
+        status->uptime =
+            serving->finished_us != CONTRACT_ABSENT ? MAX(call->now_us - serving->finished_us, 0) / 1000000 : 0;
         status->exceptions = settings_exceptions(&serving->value.settings);
     } else if (status->latest_deployment != NULL) {
         status->replicas = status->latest_deployment->replicas;
     }
     bool is_healthy = pair->status == PAIR_RUNNING || (pair->status == PAIR_DEPLOYING && serving != NULL);
-    status->health = g_strdup(is_healthy                                                          ? "healthy"
+    status->health = g_strdup(is_healthy                                                     ? "healthy"
                               : pair->status == PAIR_DEGRADED || pair->status == PAIR_FAILED ? "unhealthy"
-                                                                                                  : "unknown");
+                                                                                             : "unknown");
     return true;
 }
 
@@ -234,7 +241,8 @@ static bool read_status(struct tx *tx, void *arg, GError **error)
     g_autoptr(environment_t) environment = NULL;
     g_autoptr(pair_t) pair = NULL;
     if (!call_service(tx, call, &status->service, error) ||
-        !call_environment(tx, call, status->service, request_query(call->request, "environment"), &environment, error) ||
+        !call_environment(tx, call, status->service, request_query(call->request, "environment"), &environment,
+                          error) ||
         !pair_find(tx, status->service->id, environment->id, &pair, error)) {
         return false;
     }
@@ -264,8 +272,8 @@ bool service_get_status(struct request *request, GError **error)
 
 /* --- scale, restart ----------------------------------------------------------------------------------------------------------- */
 
-static bool repeat(struct tx *tx, struct call *call, enum deployment_kind kind, const char *environment, int64_t replicas,
-                   GError **error)
+static bool repeat(struct tx *tx, struct call *call, enum deployment_kind kind, const char *environment,
+                   int64_t replicas, GError **error)
 {
     call_reset(call);
     const struct deploy_order order = {

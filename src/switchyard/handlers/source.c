@@ -108,7 +108,8 @@ bool source_receive(struct request *request, const void *bytes, size_t length, b
     if (upload->size > app->config->source_limit_bytes) {
         sy_fail(error, SY_TOO_LARGE, "the archive is larger than %" G_GINT64_FORMAT " MiB",
                 app->config->source_limit_bytes >> 20);
-        sy_error_set_hint(error, "Leave files out by .encliiignore, or raise source_limit in the server's configuration.");
+        sy_error_set_hint(error,
+                          "Leave files out by .encliiignore, or raise source_limit in the server's configuration.");
         return false;
     }
     g_checksum_update(upload->digest, bytes, (gssize)length);

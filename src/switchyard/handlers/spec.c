@@ -87,8 +87,8 @@ static bool find_project(struct tx *tx, struct application *application, GError 
 
 /* --- services ----------------------------------------------------------------------------------------------------------- */
 
-static void tell_differences(struct application *application, const char *service, const struct type *type, const void *from,
-                             const void *to)
+static void tell_differences(struct application *application, const char *service, const struct type *type,
+                             const void *from, const void *to)
 {
     g_auto(GStrv) names = contract_diff(type, from, to);
     for (char **name = names; *name != NULL; name++) {
@@ -128,8 +128,11 @@ static bool insert_service(struct tx *tx, struct application *application, struc
     service->updated_us = call->now_us;
     service->revision = 1;
     g_autofree char *message = g_strdup_printf("service %s created", service->name);
-    const struct history what = {.type = "service.created", .project_id = service->project_id, .service_id = service->id,
-                                 .message = message, .actor = call->actor};
+    const struct history what = {.type = "service.created",
+                                 .project_id = service->project_id,
+                                 .service_id = service->id,
+                                 .message = message,
+                                 .actor = call->actor};
     return service_insert(tx, service, error) && history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -148,8 +151,11 @@ static bool update_service(struct tx *tx, struct application *application, struc
     contract_clear(&build_config_type, &service->build_config);
     contract_copy(&build_config_type, &service->build_config, &wanted->build_config);
     g_autofree char *message = g_strdup_printf("service %s changed by its specification", service->name);
-    const struct history what = {.type = "service.updated", .project_id = service->project_id, .service_id = service->id,
-                                 .message = message, .actor = call->actor};
+    const struct history what = {.type = "service.updated",
+                                 .project_id = service->project_id,
+                                 .service_id = service->id,
+                                 .message = message,
+                                 .actor = call->actor};
     return service_update(tx, service, call->now_us, error) &&
            history_append(tx, call->app, &what, call->now_us, error);
 }
@@ -222,7 +228,8 @@ static struct environment *add_environment(GPtrArray *environments, const char *
 /* Environments that the specification names and the project lacks are made. */
 static bool make_environments(struct tx *tx, struct application *application, GPtrArray *environments, GError **error)
 {
-    json_t *named = application->spec->environments != NULL ? json_loads(application->spec->environments, 0, NULL) : NULL;
+    json_t *named =
+        application->spec->environments != NULL ? json_loads(application->spec->environments, 0, NULL) : NULL;
     const char *name;
     json_t *ignored;
     bool ok = true;

@@ -45,7 +45,8 @@ bool system_metrics(struct request *request, GError **error)
 
 bool system_version(struct request *request, GError **error)
 {
-    struct version_info info = {.service = (char *)"switchyard", .version = (char *)ENCLII_VERSION, .api = (char *)"v1"};
+    struct version_info info = {
+        .service = (char *)"switchyard", .version = (char *)ENCLII_VERSION, .api = (char *)"v1"};
     reply_object(request, &version_info_type, &info, 0);
     return true;
 }
@@ -89,7 +90,8 @@ bool system_gc(struct request *request, GError **error)
 {
     struct app *app = request_app(request);
     g_autoptr(gc_report_t) report = NULL;
-    unsigned flags = (is_dry_run(request) ? GC_DRY_RUN : 0) | (request_query_bool(request, "everything") ? GC_EVERYTHING : 0);
+    unsigned flags =
+        (is_dry_run(request) ? GC_DRY_RUN : 0) | (request_query_bool(request, "everything") ? GC_EVERYTHING : 0);
     if (!gc_run(app, flags, &report, error)) {
         return false;
     }

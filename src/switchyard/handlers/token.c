@@ -39,8 +39,8 @@ static bool create(struct tx *tx, void *arg, GError **error)
     row->expires_us =
         row->expires_in_days != CONTRACT_ABSENT ? call->now_us + row->expires_in_days * DAY_US : CONTRACT_ABSENT;
     g_autofree char *message = g_strdup_printf("token %s (%s…) created", row->name, row->prefix);
-    const struct history what = {.type = "token.created", .project_id = row->project_id, .message = message,
-                                 .actor = call->actor};
+    const struct history what = {
+        .type = "token.created", .project_id = row->project_id, .message = message, .actor = call->actor};
     return token_insert(tx, row, error) && history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -101,8 +101,8 @@ static bool revoke_token(struct tx *tx, void *arg, GError **error)
     }
     const struct token *row = call->row;
     g_autofree char *message = g_strdup_printf("token %s (%s…) revoked", row->name, row->prefix);
-    const struct history what = {.type = "token.revoked", .project_id = row->project_id, .message = message,
-                                 .actor = call->actor};
+    const struct history what = {
+        .type = "token.revoked", .project_id = row->project_id, .message = message, .actor = call->actor};
     return token_revoke(tx, row->id, call->now_us, error) && history_append(tx, call->app, &what, call->now_us, error);
 }
 

@@ -44,8 +44,8 @@ static void set_value(const struct app *app, struct variable *row, const char *v
 }
 
 /* The environment in the body must belong to the service's project. */
-static bool check_environment(struct tx *tx, struct call *call, const struct service *service, const char *environment_id,
-                              GError **error)
+static bool check_environment(struct tx *tx, struct call *call, const struct service *service,
+                              const char *environment_id, GError **error)
 {
     g_autoptr(environment_t) environment = NULL;
     return environment_id == NULL || call_environment(tx, call, service, environment_id, &environment, error);
@@ -56,8 +56,12 @@ static bool tell(struct tx *tx, const struct call *call, const struct service *s
 {
     g_autofree char *message = g_strdup_printf("variable %s of %s %s", row->key, service->name, verb);
     g_autofree char *type = g_strdup_printf("variable.%s", verb);
-    const struct history what = {.type = type, .project_id = service->project_id, .service_id = service->id,
-                                 .environment_id = row->environment_id, .message = message, .actor = call->actor};
+    const struct history what = {.type = type,
+                                 .project_id = service->project_id,
+                                 .service_id = service->id,
+                                 .environment_id = row->environment_id,
+                                 .message = message,
+                                 .actor = call->actor};
     return history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -78,8 +82,13 @@ static bool redeploy(struct tx *tx, struct call *call, const struct service *ser
         return true; /* the first deploy will take it */
     }
     const struct deploy_order order = {
-        .scope = call->scope, .service_id = service->id, .environment_name = environment->name,
-        .replicas = CONTRACT_ABSENT, .reason = "variables changed", .actor = call->actor, .kind = DEPLOYMENT_CONFIG,
+        .scope = call->scope,
+        .service_id = service->id,
+        .environment_name = environment->name,
+        .replicas = CONTRACT_ABSENT,
+        .reason = "variables changed",
+        .actor = call->actor,
+        .kind = DEPLOYMENT_CONFIG,
         .now_us = call->now_us,
     };
     return operation_repeat(tx, call->app, &order, (struct deployment **)&call->second, error);

@@ -61,8 +61,8 @@ bool configuration_effective(struct tx *tx, const struct app *app, const char *s
     return true;
 }
 
-static bool open_entry(const struct app *app, const struct config_version *version, const json_t *json, GPtrArray *entries,
-                       GError **error)
+static bool open_entry(const struct app *app, const struct config_version *version, const json_t *json,
+                       GPtrArray *entries, GError **error)
 {
     const char *key = json_string_value(json_object_get(json, "key"));
     const char *value = json_string_value(json_object_get(json, "value"));
@@ -80,8 +80,8 @@ static bool open_entry(const struct app *app, const struct config_version *versi
     return true;
 }
 
-bool configuration_load(struct tx *tx, const struct app *app, const char *pair_id, int64_t version, GPtrArray **ret_entries,
-                        GError **error)
+bool configuration_load(struct tx *tx, const struct app *app, const char *pair_id, int64_t version,
+                        GPtrArray **ret_entries, GError **error)
 {
     g_autoptr(config_version_t) row = NULL;
     g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(entry_free);
@@ -93,7 +93,8 @@ bool configuration_load(struct tx *tx, const struct app *app, const char *pair_i
     }
     if (row != NULL) {
         json_t *list = json_loads(row->content, 0, NULL);
-        bool ok = json_is_array(list) || sy_fail(error, SY_STORE_FAILED, "configuration version %s is damaged", row->id);
+        bool ok =
+            json_is_array(list) || sy_fail(error, SY_STORE_FAILED, "configuration version %s is damaged", row->id);
         for (size_t i = 0; ok && i < json_array_size(list); i++) {
             ok = open_entry(app, row, json_array_get(list, i), entries, error);
         }
@@ -218,7 +219,8 @@ bool configuration_restore(struct tx *tx, const struct app *app, struct pair *pa
     for (guint i = 0; i < old->len; i++) {
         const struct configuration_entry *entry = g_ptr_array_index(old, i);
         const struct configuration_entry *current = find_entry(now, entry->key);
-        bool same = current != NULL && current->is_secret == entry->is_secret && secret_equal(current->value, entry->value);
+        bool same =
+            current != NULL && current->is_secret == entry->is_secret && secret_equal(current->value, entry->value);
         if (!same && !put_own_row(tx, app, pair, entry->key, entry, now_us, error)) {
             return false;
         }
@@ -232,8 +234,8 @@ bool configuration_restore(struct tx *tx, const struct app *app, struct pair *pa
     return configuration_snapshot(tx, app, pair, now_us, error);
 }
 
-char **configuration_environment(const struct deployment *deployment, const GPtrArray *entries, const char *service_name,
-                                 const char *instance_name)
+char **configuration_environment(const struct deployment *deployment, const GPtrArray *entries,
+                                 const char *service_name, const char *instance_name)
 {
     const struct settings *settings = &deployment->value.settings;
     char **environment = NULL;

@@ -29,7 +29,7 @@ static bool check_release(const struct release *release, GError **error)
     if (release->status != RELEASE_READY) {
         sy_fail(error, SY_CONFLICT, "release %s is %s, not ready", release->version, release_statuses[release->status]);
         sy_error_set_hint(error, release->status <= RELEASE_BUILDING ? "Wait for the build: enclii logs --build -f"
-                                                                      : "Build again: enclii up");
+                                                                     : "Build again: enclii up");
         return false;
     }
     if (release->image_removed_us != CONTRACT_ABSENT) {
@@ -188,12 +188,12 @@ static bool make_desired(struct tx *tx, const struct app *app, const struct depl
     pair->desired_deployment_id = g_strdup(deployment->id);
     pair->generation++;
     pair->status = PAIR_DEPLOYING;
-    g_autofree char *message =
-        g_strdup_printf("%s of release %s into %s asked for by %s%s%s", deployment_kinds[deployment->kind],
-                        deployment->release_version, environment->name, order->actor,
-                        order->reason != NULL ? ": " : "", order->reason != NULL ? order->reason : "");
+    g_autofree char *message = g_strdup_printf(
+        "%s of release %s into %s asked for by %s%s%s", deployment_kinds[deployment->kind], deployment->release_version,
+        environment->name, order->actor, order->reason != NULL ? ": " : "", order->reason != NULL ? order->reason : "");
     return pair_update(tx, pair, order->now_us, error) &&
-           history_of_deployment(tx, app, deployment, "deployment.created", message, order->actor, order->now_us, error);
+           history_of_deployment(tx, app, deployment, "deployment.created", message, order->actor, order->now_us,
+                                 error);
 }
 
 struct place {
@@ -231,7 +231,8 @@ bool operation_deploy(struct tx *tx, const struct app *app, const struct deploy_
         !release_by_reference(tx, &order->scope, order->service_id, order->release, &release, error) ||
         !check_release(release, error) || !check_way_back(tx, app, place.pair, error) ||
         !make_value(tx, app, order, place.service, place.pair, release, &deployment->value, error) ||
-        !make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, NULL, deployment, error)) {
+        !make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, NULL, deployment,
+                      error)) {
         return false;
     }
     *ret = g_steal_pointer(&deployment);
@@ -247,7 +248,8 @@ bool operation_repeat(struct tx *tx, const struct app *app, const struct deploy_
     }
     if (place.pair->desired_deployment_id == NULL) {
         sy_fail(error, SY_CONFLICT, "nothing of %s is deployed in %s", place.service->name, order->environment_name);
-        sy_error_set_hint(error, "Deploy it first: enclii deploy -e %s %s", order->environment_name, place.service->name);
+        sy_error_set_hint(error, "Deploy it first: enclii deploy -e %s %s", order->environment_name,
+                          place.service->name);
         return false;
     }
     g_autoptr(deployment_t) current = NULL;
@@ -273,7 +275,8 @@ bool operation_repeat(struct tx *tx, const struct app *app, const struct deploy_
             return false;
         }
     }
-    if (!make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, current, deployment, error)) {
+    if (!make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, current, deployment,
+                      error)) {
         return false;
     }
     *ret = g_steal_pointer(&deployment);
@@ -307,8 +310,8 @@ static bool find_target(struct tx *tx, const struct scope *scope, const struct d
     return *ret != NULL;
 }
 
-bool operation_rollback(struct tx *tx, const struct app *app, const struct scope *scope, const char *from_id, const char *to,
-                        const char *to_release, const char *reason, const char *actor, int64_t now_us,
+bool operation_rollback(struct tx *tx, const struct app *app, const struct scope *scope, const char *from_id,
+                        const char *to, const char *to_release, const char *reason, const char *actor, int64_t now_us,
                         struct deployment **ret, GError **error)
 {
     g_autoptr(deployment_t) from = NULL;
@@ -323,8 +326,13 @@ bool operation_rollback(struct tx *tx, const struct app *app, const struct scope
                        target->environment, from->environment);
     }
     const struct deploy_order order = {
-        .scope = *scope, .service_id = from->service_id, .environment_name = from->environment,
-        .reason = reason, .actor = actor, .kind = DEPLOYMENT_ROLLBACK, .now_us = now_us,
+        .scope = *scope,
+        .service_id = from->service_id,
+        .environment_name = from->environment,
+        .reason = reason,
+        .actor = actor,
+        .kind = DEPLOYMENT_ROLLBACK,
+        .now_us = now_us,
     };
     g_auto(place_t) place = {0};
     g_autoptr(deployment_t) deployment = contract_new(&deployment_type);
@@ -346,8 +354,8 @@ bool operation_rollback(struct tx *tx, const struct app *app, const struct scope
     return true;
 }
 
-bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *deployment, const char *actor, int64_t now_us,
-                      GError **error)
+bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *deployment, const char *actor,
+                      int64_t now_us, GError **error)
 {
     if (deployment->status != DEPLOYMENT_PENDING && deployment->status != DEPLOYMENT_DEPLOYING) {
         return sy_fail(error, SY_CONFLICT, "deployment %s is %s and cannot be cancelled", deployment->version,
@@ -355,7 +363,8 @@ bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *d
     }
     deployment->cancel_requested = 1;
     return deployment_update(tx, deployment, error) &&
-           history_of_deployment(tx, app, deployment, "deployment.cancel_requested", "to be cancelled", actor, now_us, error);
+           history_of_deployment(tx, app, deployment, "deployment.cancel_requested", "to be cancelled", actor, now_us,
+                                 error);
 }
 
 bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, const char *actor, int64_t now_us,
@@ -386,10 +395,11 @@ bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, c
         if (!deployment_by_id(tx, &scope, pair->desired_deployment_id, &desired, error)) {
             return false;
         }
-        if (desired->status != DEPLOYMENT_SUPERSEDED && deployment_may_become((enum deployment_status)desired->status, DEPLOYMENT_SUPERSEDED) &&
+        if (desired->status != DEPLOYMENT_SUPERSEDED &&
+            deployment_may_become((enum deployment_status)desired->status, DEPLOYMENT_SUPERSEDED) &&
             (!deployment_set_status(tx, desired, DEPLOYMENT_SUPERSEDED, now_us, error) ||
-             !history_of_deployment(tx, app, desired, "deployment.retired", "its service or environment was deleted", actor,
-                                    now_us, error))) {
+             !history_of_deployment(tx, app, desired, "deployment.retired", "its service or environment was deleted",
+                                    actor, now_us, error))) {
             return false;
         }
     }

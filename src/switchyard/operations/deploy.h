@@ -23,8 +23,8 @@ bool operation_deploy(struct tx *tx, const struct app *app, const struct deploy_
 
 /* A new deployment with the whole value of an old one. `to` (deployment) and `to_release` may be NULL: the last healthy one
  * before `from`. Its configuration becomes the newest. */
-bool operation_rollback(struct tx *tx, const struct app *app, const struct scope *scope, const char *from_id, const char *to,
-                        const char *to_release, const char *reason, const char *actor, int64_t now_us,
+bool operation_rollback(struct tx *tx, const struct app *app, const struct scope *scope, const char *from_id,
+                        const char *to, const char *to_release, const char *reason, const char *actor, int64_t now_us,
                         struct deployment **ret, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The desired deployment again with other replicas (kind scale), with the newest settings and variables (config), or with all
@@ -32,8 +32,8 @@ bool operation_rollback(struct tx *tx, const struct app *app, const struct scope
 bool operation_repeat(struct tx *tx, const struct app *app, const struct deploy_order *order, struct deployment **ret,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *deployment, const char *actor, int64_t now_us,
-                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
+bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *deployment, const char *actor,
+                      int64_t now_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Nothing is to run here any more: for the deletion of a service or an environment. Volumes are tombstoned, names are freed. */
 bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, const char *actor, int64_t now_us,

@@ -130,8 +130,7 @@ static bool mark_image_removed(struct tx *tx, void *arg, GError **error)
     struct scope scope = app_scope(collection->app);
     g_autoptr(release_t) release = NULL;
     removal->is_marked = false;
-    if (!read_needed(tx, collection, error) ||
-        !release_by_id(tx, &scope, removal->release_id, &release, error)) {
+    if (!read_needed(tx, collection, error) || !release_by_id(tx, &scope, removal->release_id, &release, error)) {
         return false;
     }
     if (g_hash_table_contains(collection->needed, release->id) || release->image_removed_us != CONTRACT_ABSENT) {
@@ -151,7 +150,8 @@ static bool remove_image(struct collection *collection, const struct release *re
     }
     g_autoptr(GError) failure = NULL;
     if (removal.is_marked && !engine->ops->image_remove(engine, release->image_uri, &failure)) {
-        log_failure("gc.image_stays", failure, "image", release->image_uri, NULL); /* the next run finds its tag again */
+        log_failure("gc.image_stays", failure, "image", release->image_uri,
+                    NULL); /* the next run finds its tag again */
     }
     return true;
 }

@@ -10,12 +10,13 @@ struct history {
     const char *data; /* JSON, or NULL */
     const char *actor;
 };
-bool history_append(struct tx *tx, const struct app *app, const struct history *what, int64_t now_us, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+bool history_append(struct tx *tx, const struct app *app, const struct history *what, int64_t now_us,
+                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The same with everything about a deployment or a release filled in. */
 bool history_of_deployment(struct tx *tx, const struct app *app, const struct deployment *deployment, const char *type,
-                           const char *message, const char *actor, int64_t now_us, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+                           const char *message, const char *actor, int64_t now_us,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool history_of_release(struct tx *tx, const struct app *app, const struct release *release, const char *type,
-                        const char *message, const char *actor, int64_t now_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+                        const char *message, const char *actor, int64_t now_us,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
