@@ -19,9 +19,9 @@ struct detection {
     char *how_to_change; /* "set build.dockerfile or build: {type: …} in enclii.yaml" */
     char *dockerfile;    /* generated text; NULL: the folder's own, see dockerfile_path */
     char *dockerfile_path;
-    char *base;          /* language whose base images the text names: "go", "node", "python", "c", "static", or NULL */
-    char **command;      /* what runs, argv; NULL: the image's own */
-    int64_t port;        /* what it would listen on when known, else 0 */
+    char *base;     /* language whose base images the text names: "go", "node", "python", "c", "static", or NULL */
+    char **command; /* what runs, argv; NULL: the image's own */
+    int64_t port;   /* what it would listen on when known, else 0 */
 };
 void detection_free(struct detection *detection);
 typedef struct detection detection_t;
