@@ -193,7 +193,7 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     row->slot = change->action->slot;
     row->name =
         g_strdup_printf("%.40s-%.30s-%.20s-%s-%" G_GINT64_FORMAT "-%s", pass->service->name, pass->service->project,
-                        pass->environment->name, desired->version, row->slot, row->id + UUID_LENGTH - 6);
+                        pass->environment->name, desired->version, row->slot, uuid_tail(row->id));
     row->address = network_free_address(tx, pass->environment, error);
     row->port = desired->value.settings.port;
     row->state = INSTANCE_CREATED;

@@ -174,7 +174,8 @@ static bool ensure_volume_rows(struct tx *tx, void *arg, GError **error)
             volume->organization_id = g_strdup(volume_job->job->pair->organization_id);
             volume->pair_id = g_strdup(volume_job->job->pair->id);
             volume->name = g_strdup(pair->key);
-            volume->engine_name = g_strdup_printf("enclii-%.8s-%s", volume_job->app->installation_id, volume->id);
+            volume->engine_name =
+                g_strdup_printf("enclii-%s-%s", uuid_tail(volume_job->app->installation_id), volume->id);
             volume->created_us = g_get_real_time();
             if (!volume_insert(tx, volume, error)) {
                 contract_object_free(volume);
@@ -539,8 +540,9 @@ static bool run_release_command(struct controller *controller, struct job *job, 
     struct engine *engine = app->engine;
     g_autofree char *id = NULL;
     g_autofree char *failure = NULL;
-    g_autofree char *name = g_strdup_printf("%.40s-%.30s-%.20s-%s-release", job->service->name, job->service->project,
-                                            job->environment->name, job->deployment->version);
+    g_autofree char *name =
+        g_strdup_printf("%.40s-%.30s-%.20s-%s-release-%s", job->service->name, job->service->project,
+                        job->environment->name, job->deployment->version, uuid_tail(job->deployment->id));
     const struct container_plan plan = {
         .name = name,
         .role = "release-command",

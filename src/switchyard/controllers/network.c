@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/id.h"
 #include "base/quantity.h"
 #include "switchyard/controllers/internal.h"
 
@@ -11,7 +12,7 @@
 
 char *network_name(const struct app *app, const struct environment *environment)
 {
-    return g_strdup_printf("enclii-%.8s-%s", app->installation_id, environment->id);
+    return g_strdup_printf("enclii-%s-%s", uuid_tail(app->installation_id), environment->id);
 }
 
 struct range {
