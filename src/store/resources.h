@@ -79,7 +79,7 @@ bool pair_ensure(struct tx *tx, const struct service *service, const struct envi
                  GError **error) MUST;
 bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **error) MUST;
 bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret,
-               GError **error) MUST; /* either NULL: all */
+               GError **error) MUST; /* of the service, else of the environment, else all */
 /* Ids of the pairs that the controller has to look at. */
 bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error) MUST;
 
