@@ -103,19 +103,3 @@ bool pair_list(struct tx *tx, const char *service_id, const char *environment_id
     }
     return tx_list(tx, &pair_type, ret, "SELECT {} FROM pairs ORDER BY id", NO_PARAMS, error);
 }
-
-static bool add_id(const struct sql_value *values, size_t n_values, void *arg, GError **error)
-{
-    g_ptr_array_add(arg, g_strdup(values[0].text));
-    return true;
-}
-
-bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error)
-{
-    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
-    if (!tx_query(tx, "SELECT id FROM pairs ORDER BY id", NO_PARAMS, add_id, ids, error)) {
-        return false;
-    }
-    *ret_ids = g_steal_pointer(&ids);
-    return true;
-}

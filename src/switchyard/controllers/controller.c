@@ -126,6 +126,11 @@ static bool reconcile(struct controller *controller, const char *pair_id, int64_
         plan_pair(&input, pass.now_us, &plan);
         watch_logs(&pass);
         ok = execute_plan(&pass, &plan, error) && update_status(&pass, &plan, error);
+        if (ok && plan.is_converged && plan.wake_us == 0 && pass.pair->observed_generation == pass.pair->generation) {
+            settled_remember(controller, &pass);
+        } else {
+            settled_forget(controller, pair_id);
+        }
         *ret_delay_us = ok ? (plan.wake_us > 0 ? MAX(plan.wake_us - g_get_real_time(), 5 * MS) : 0) : 1000 * MS;
     }
     plan_clear(&plan);
@@ -133,15 +138,15 @@ static bool reconcile(struct controller *controller, const char *pair_id, int64_
     return ok;
 }
 
-static void work_on(struct controller *controller, const char *pair_id)
+static void work_on(struct controller *controller, const char *pair_id, int64_t since_us)
 {
     g_autoptr(GError) error = NULL;
     int64_t delay_us = 0;
     if (!controller_may_act(controller)) {
         return;
     }
-    controller->stats.passes++;
-    if (!reconcile(controller, pair_id, g_get_monotonic_time(), &delay_us, &error)) {
+    controller_count(&controller->stats.passes);
+    if (!reconcile(controller, pair_id, since_us, &delay_us, &error)) {
         if (g_error_matches(error, SY_ERROR, SY_NOT_FOUND)) {
             return;
         }
@@ -157,8 +162,9 @@ static gpointer worker(gpointer data)
 {
     struct controller *controller = data;
     char *pair_id;
-    while ((pair_id = queue_take(controller->queue)) != NULL) {
-        work_on(controller, pair_id);
+    int64_t since_us;
+    while ((pair_id = queue_take(controller->queue, &since_us)) != NULL) {
+        work_on(controller, pair_id, since_us);
         queue_done(controller->queue, pair_id);
         g_free(pair_id);
     }
@@ -166,17 +172,6 @@ static gpointer worker(gpointer data)
 }
 
 /* --- everything, now and then --------------------------------------------------------------------------------------------------- */
-
-struct id_list {
-    GPtrArray *ids;
-};
-
-static bool list_ids(struct tx *tx, void *arg, GError **error)
-{
-    struct id_list *list = arg;
-    g_clear_pointer(&list->ids, g_ptr_array_unref);
-    return pair_list_ids(tx, &list->ids, error);
-}
 
 static void sync_edge(struct controller *controller)
 {
@@ -188,16 +183,17 @@ static void sync_edge(struct controller *controller)
 
 void controller_resync(struct controller *controller)
 {
-    struct id_list list = {0};
     g_autoptr(GError) error = NULL;
-    if (!store_read(controller->app->store, "pairs_list", list_ids, &list, &error)) {
+    int64_t begin_us = g_get_monotonic_time();
+    g_autoptr(GPtrArray) ids = settled_find_changed(controller, begin_us, &error);
+    if (ids == NULL) {
         log_failure("controller.resync_failed", error, NULL);
         return;
     }
-    for (guint i = 0; i < list.ids->len; i++) {
-        queue_add(controller->queue, g_ptr_array_index(list.ids, i), g_get_monotonic_time());
+    for (guint i = 0; i < ids->len; i++) {
+        queue_add(controller->queue, g_ptr_array_index(ids, i), begin_us);
     }
-    g_ptr_array_unref(list.ids);
+    __atomic_store_n(&controller->stats.last_resync_us, g_get_monotonic_time() - begin_us, __ATOMIC_RELAXED);
 }
 
 static void wait_ms(struct controller *controller, int64_t ms)
@@ -224,7 +220,6 @@ static gpointer keeper(gpointer data)
         }
         if (controller_may_act(controller) && now_us >= next_resync_us) {
             controller_resync(controller);
-            controller->stats.last_resync_us = g_get_monotonic_time() - now_us;
             next_resync_us = now_us + controller->app->config->resync_ms * MS;
         }
         wait_ms(controller, LEASE_RENEW_US / MS);
@@ -274,6 +269,7 @@ struct controller *controller_new(struct app *app)
     controller->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     controller->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    controller->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return controller;
 }
 
@@ -318,6 +314,7 @@ void controller_free(struct controller *controller)
     g_hash_table_unref(controller->busy);
     g_hash_table_unref(controller->probes);
     g_hash_table_unref(controller->watched);
+    g_hash_table_unref(controller->settled);
     g_clear_pointer(&controller->routing, g_hash_table_unref);
     g_mutex_clear(&controller->lock);
     g_mutex_clear(&controller->edge_lock);

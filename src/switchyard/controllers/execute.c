@@ -385,13 +385,13 @@ bool execute_plan(struct pass *pass, const struct plan *plan, GError **error)
         if (!controller_may_act(pass->controller)) {
             return true; /* whoever holds the lease goes on */
         }
-        pass->controller->stats.actions++;
+        controller_count(&pass->controller->stats.actions);
         if (action->kind != ACTION_PROBE) {
             log_event(LOG_INFO, "controller.action_taken", "action", action_name(action->kind), "pair", pass->pair->id,
                       "instance", action->instance_id, "reason", action->reason, NULL);
         }
         if (!execute(pass, action, error)) {
-            pass->controller->stats.action_failures++;
+            controller_count(&pass->controller->stats.action_failures);
             g_prefix_error(error, "%s: ", action_name(action->kind));
             return false;
         }

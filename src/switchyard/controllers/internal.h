@@ -27,6 +27,7 @@ struct controller {
     GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
     GHashTable *probes;  /* instance id → struct probe_record * */
     GHashTable *watched; /* engine id → 1: its log is being collected */
+    GHashTable *settled; /* pair id → uint64_t *: what it looked like when it was converged */
     GCond idle;          /* `busy` became empty */
 
     GMutex edge_lock;    /* one edge_apply at a time; taken before `lock` */
@@ -40,6 +41,12 @@ struct controller {
 };
 
 bool controller_may_act(const struct controller *controller);
+
+/* Counters of controller_stats are raised by many threads. */
+static inline void controller_count(int64_t *counter)
+{
+    __atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
+}
 
 /* --- observe.c ------------------------------------------------------------------------------------------------------------- */
 
@@ -61,6 +68,14 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void pass_input(const struct pass *pass, struct plan_input *ret_input);
 void pass_clear(struct pass *pass);
+
+/* --- settled.c: a resync looks closer only at what has changed since it was found converged -------------------------------- */
+
+void settled_remember(struct controller *controller, const struct pass *pass);
+void settled_forget(struct controller *controller, const char *pair_id);
+/* Ids (owned) of the pairs that are not as they were; one look at the engine and the edge, one short read of the store. */
+GPtrArray *settled_find_changed(struct controller *controller, int64_t not_before_us,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 char *edge_backend_name(const char *pair_id);
 char *edge_server_name(const char *instance_id);

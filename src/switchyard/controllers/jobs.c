@@ -636,7 +636,7 @@ void job_run(gpointer data, gpointer user_data)
     g_autoptr(GError) error = NULL;
     int64_t delay_us = 0;
     if (controller_may_act(controller) && !run(controller, job, &error)) {
-        controller->stats.action_failures++;
+        controller_count(&controller->stats.action_failures);
         log_failure("controller.job_failed", error, "action", action_name(job->kind), "pair", job->pair->id, "instance",
                     job->row != NULL ? job->row->name : NULL, NULL);
         count_failure(controller, job, error);

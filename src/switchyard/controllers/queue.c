@@ -5,6 +5,7 @@
 struct item {
     char *key;
     int64_t due_us;
+    int64_t since_us; /* newest moment that it was asked for */
     bool is_running;
     bool is_waiting; /* in the tree */
 };
@@ -78,6 +79,7 @@ void queue_add(struct queue *queue, const char *key, int64_t due_us)
         item->key = g_strdup(key);
         g_hash_table_insert(queue->items, item->key, item);
     }
+    item->since_us = MAX(item->since_us, due_us);
     wait_until(queue, item, due_us);
     g_mutex_unlock(&queue->lock);
 }
@@ -94,7 +96,7 @@ static struct item *first_free(struct queue *queue)
     return NULL;
 }
 
-char *queue_take(struct queue *queue)
+char *queue_take(struct queue *queue, int64_t *ret_since_us)
 {
     g_mutex_lock(&queue->lock);
     char *key = NULL;
@@ -108,6 +110,8 @@ char *queue_take(struct queue *queue)
             g_tree_remove(queue->waiting, item);
             item->is_waiting = false;
             item->is_running = true;
+            *ret_since_us = MIN(item->since_us, g_get_monotonic_time());
+            item->since_us = 0;
             key = g_strdup(item->key);
         }
     }
