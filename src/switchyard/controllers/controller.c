@@ -13,6 +13,8 @@
 #define LEASE_US (INT64_C(10) * 1000000)
 #define LEASE_RENEW_US (INT64_C(2) * 1000000)
 #define LEASE_MARGIN_US (INT64_C(3) * 1000000)
+#define EDGE_LOOK_US (INT64_C(2) * 1000000)
+#define EDGE_SYNC_US (INT64_C(60) * 1000000)
 #define MS INT64_C(1000)
 
 /* --- the lease ------------------------------------------------------------------------------------------------------------- */
@@ -173,10 +175,21 @@ static gpointer worker(gpointer data)
 
 /* --- everything, now and then --------------------------------------------------------------------------------------------------- */
 
-static void sync_edge(struct controller *controller)
+/* Every change brings the table up to date itself. Here it is compared when HAProxy is another process than before, or after
+ * a while whatever happened. */
+static void look_after_edge(struct controller *controller, int64_t now_us)
 {
     g_autoptr(GError) error = NULL;
-    if (!edge_start(controller->app->edge, &error) || !edge_table_sync(controller, &error)) {
+    struct edge_status status = {0};
+    bool ok = edge_start(controller->app->edge, &error) && edge_status(controller->app->edge, &status, &error);
+    bool is_due = status.pid != controller->edge_pid || now_us >= controller->next_edge_sync_us;
+    if (ok && is_due) {
+        ok = edge_table_sync(controller, &error);
+        controller->edge_pid = ok ? status.pid : 0;
+        controller->next_edge_sync_us = now_us + EDGE_SYNC_US;
+    }
+    edge_status_clear(&status);
+    if (!ok) {
         log_failure("edge.sync_failed", error, NULL);
     }
 }
@@ -215,8 +228,8 @@ static gpointer keeper(gpointer data)
         renew_lease(controller);
         int64_t now_us = g_get_monotonic_time();
         if (controller_may_act(controller) && now_us >= next_edge_us) {
-            sync_edge(controller);
-            next_edge_us = now_us + 5000 * MS;
+            look_after_edge(controller, now_us);
+            next_edge_us = now_us + EDGE_LOOK_US;
         }
         if (controller_may_act(controller) && now_us >= next_resync_us) {
             controller_resync(controller);

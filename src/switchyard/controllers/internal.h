@@ -36,6 +36,9 @@ struct controller {
     int edge_requests;   /* edge_table_sync coalesces: requests so far */
     int edge_served;
 
+    int64_t edge_pid;          /* the HAProxy that has our table; only the keeper's */
+    int64_t next_edge_sync_us; /* monotonic; only the keeper's */
+
     int64_t leader_until_us; /* monotonic; 0: not the holder */
     struct controller_stats stats;
 };
