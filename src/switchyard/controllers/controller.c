@@ -206,6 +206,7 @@ void controller_resync(struct controller *controller)
     for (guint i = 0; i < ids->len; i++) {
         queue_add(controller->queue, g_ptr_array_index(ids, i), begin_us);
     }
+    controller_count(&controller->stats.resyncs);
     __atomic_store_n(&controller->stats.last_resync_us, g_get_monotonic_time() - begin_us, __ATOMIC_RELAXED);
 }
 
