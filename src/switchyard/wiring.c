@@ -287,6 +287,7 @@ struct app *app_start(struct config *config, GError **error)
 {
     struct app *app = g_new0(struct app, 1);
     app->config = config;
+    app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
     if (!lock_folder(app, error) || !open_store(app, error) || !open_parts(app, error)) {

@@ -6,6 +6,8 @@
 #include "switchyard/controllers/observer.h"
 #include "switchyard/controllers/queue.h"
 
+struct job;
+
 /* What the last probes of an instance said; kept in memory only: after a restart it is simply asked again. */
 struct probe_record {
     int64_t probed_us;
@@ -19,9 +21,10 @@ struct controller {
     struct queue *queue;
     struct observer *observer;
     GPtrArray *threads;
-    GThreadPool *jobs;  /* creating, starting, probing */
-    GThreadPool *stops; /* stopping: mostly waiting */
-    int cancelled;      /* for blocking engine calls */
+    void (*submit)(struct controller *controller, struct job *job, bool waits_long); /* job_run, soon, somewhere */
+    GThreadPool *jobs;                                                               /* creating, starting, probing */
+    GThreadPool *stops;                                                              /* stopping: mostly waiting */
+    int cancelled;                                                                   /* for blocking engine calls */
 
     GMutex lock;         /* guards the tables below; never held during a call to anything */
     GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
@@ -50,6 +53,14 @@ static inline void controller_count(int64_t *counter)
 {
     __atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
 }
+
+/* --- step.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* One look at one pair, and what follows from it; puts it back into the queue when it has to be looked at again. */
+void controller_step(struct controller *controller, const char *pair_id, int64_t since_us);
+void controller_renew_lease(struct controller *controller);
+void controller_release_lease(struct controller *controller);
+void controller_look_after_edge(struct controller *controller, int64_t now_us /* monotonic */);
 
 /* --- observe.c ------------------------------------------------------------------------------------------------------------- */
 
