@@ -60,8 +60,7 @@ static struct segment *following_segment(struct log_reader *reader)
     g_mutex_lock(&log->lock);
     guint index = reader->segment != NULL ? segment_behind(log, reader->segment->first_sequence)
                                           : MAX(segment_behind(log, reader->next), 1) - 1;
-    struct segment *segment =
-        index < log->segments->len ? segment_ref(g_ptr_array_index(log->segments, index)) : NULL;
+    struct segment *segment = index < log->segments->len ? segment_ref(g_ptr_array_index(log->segments, index)) : NULL;
     g_mutex_unlock(&log->lock);
     return segment;
 }
@@ -219,8 +218,8 @@ struct match_count {
 };
 
 /* Over the lines from `first` up to `end` (exclusive). */
-static bool count_matches(struct log *log, const struct log_query *query, uint64_t first, uint64_t end,
-                          uint8_t *buffer, struct match_count *count, GError **error)
+static bool count_matches(struct log *log, const struct log_query *query, uint64_t first, uint64_t end, uint8_t *buffer,
+                          struct match_count *count, GError **error)
 {
     struct log_reader reader;
     struct log_line line;

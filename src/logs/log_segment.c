@@ -195,13 +195,8 @@ bool footer_decode(const struct record *record, struct segment_footer *ret_foote
 
 void scanner_init(struct scanner *scanner, int fd, uint32_t salt, int64_t offset, int64_t end, uint8_t *buffer)
 {
-    *scanner = (struct scanner){.fd = fd,
-                                .salt = salt,
-                                .buffer = buffer,
-                                .offset = offset,
-                                .end = end,
-                                .base = offset,
-                                .sound_end = offset};
+    *scanner = (struct scanner){
+        .fd = fd, .salt = salt, .buffer = buffer, .offset = offset, .end = end, .base = offset, .sound_end = offset};
 }
 
 static const uint8_t *at(const struct scanner *scanner)
@@ -280,8 +275,8 @@ enum scan_result scanner_next(struct scanner *scanner, struct record *ret_record
         if (get_u32(head + 8) == crc32c(scanner->salt, head + RECORD_HEAD_BYTES, length)) {
             scanner->has_damage = scanner->has_damage || begin != scanner->sound_end;
             scanner->sound_end = scanner->offset;
-            *ret_record = (struct record){
-                .kind = head[2], .stream = head[3], .body = head + RECORD_HEAD_BYTES, .length = length};
+            *ret_record =
+                (struct record){.kind = head[2], .stream = head[3], .body = head + RECORD_HEAD_BYTES, .length = length};
             return SCAN_RECORD;
         }
     }

@@ -89,8 +89,8 @@ struct scanner {
     int64_t end;     /* nothing is read from here on */
     int64_t base;    /* offset of the buffer's first byte */
     size_t filled;
-    int64_t sound_end;  /* behind the last whole record */
-    bool has_damage;    /* something was stepped over before a whole record */
+    int64_t sound_end; /* behind the last whole record */
+    bool has_damage;   /* something was stepped over before a whole record */
 };
 
 enum scan_result { SCAN_RECORD, SCAN_END, SCAN_FAILED };

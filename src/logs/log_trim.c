@@ -108,8 +108,8 @@ static bool trim_log(struct log *log, int64_t now_us, int64_t *freed_bytes, GErr
     if (!log_list(log, error)) {
         return false;
     }
-    while (log->segments->len > 1 && (atomic_load(&log->bytes) > options->log_bytes ||
-                                      is_older(log, segment_at(log, 0), oldest_us))) {
+    while (log->segments->len > 1 &&
+           (atomic_load(&log->bytes) > options->log_bytes || is_older(log, segment_at(log, 0), oldest_us))) {
         if (!remove_oldest(log, freed_bytes, error)) {
             return false;
         }

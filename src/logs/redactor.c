@@ -48,7 +48,7 @@ static uint32_t add_child(struct redactor *redactor, uint32_t parent, uint8_t by
     uint32_t child = (uint32_t)redactor->n_states++;
     g_assert(redactor->n_states <= redactor->n_allocated);
     struct state *state = &redactor->states[child];
-    *X
+    state->byte = byte;
     if (parent == 0) {
         redactor->root[byte] = child;
     }

@@ -6,8 +6,8 @@
 
 #include "base/secret.h"
 
-#define FORM_MIN 4    /* bytes; shorter ones would destroy ordinary text */
-#define LINE_MIN 8    /* of a line of a value of several lines */
+#define FORM_MIN 4 /* bytes; shorter ones would destroy ordinary text */
+#define LINE_MIN 8 /* of a line of a value of several lines */
 #define DECODE_SLACK 4
 
 typedef void (*form_fn)(const uint8_t *form, size_t length, void *arg);
