@@ -163,6 +163,7 @@ struct findings {
     bool has_table;  /* whole */
     bool has_footer; /* as the last record */
     bool has_records;
+    bool is_torn_at_once; /* the first record was being written */
     uint64_t last_sequence; /* 0: no line */
     int64_t min_us, max_us;
     int64_t sound_end;
@@ -209,6 +210,7 @@ static bool scan(struct log *log, struct segment *segment, bool only_tables, str
         }
         ok = result != SCAN_FAILED;
         findings.sound_end = scanner.sound_end;
+        findings.is_torn_at_once = scanner.offset == SEGMENT_HEADER_BYTES;
     }
     segment_unpin(segment);
     *ret_findings = findings;
@@ -220,7 +222,7 @@ static bool is_stillborn(struct segment *segment, const struct findings *finding
 {
     static const uint8_t zeros[SEGMENT_HEADER_BYTES];
     uint8_t bytes[SEGMENT_HEADER_BYTES];
-    if (findings->has_records || segment->bytes <= SEGMENT_HEADER_BYTES) {
+    if (findings->has_records || findings->is_torn_at_once || segment->bytes <= SEGMENT_HEADER_BYTES) {
         return findings->last_sequence == 0 && !findings->has_table;
     }
     int fd = segment_pin(segment, NULL);
