@@ -6,7 +6,7 @@
 #define REFERENCE_LIMIT 512
 
 #define APT "apt-get update && apt-get install -y --no-install-recommends "
-#define APT_END " && rm -rf /var/lib/apt/lists/*\n"
+#define APT_END " && rm -rf /var/lib/apt/lists/* /var/cache/apt/*\n"
 #define CA "/etc/ssl/certs/ca-certificates.crt"
 #define WITH_CA "RUN --mount=type=secret,id=ca,target=" CA " "
 

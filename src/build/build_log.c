@@ -181,12 +181,9 @@ static bool is_rule(const char *text)
     return dashes >= 6 && text[dashes] == '\0';
 }
 
-/* The closing block repeats the step's last lines, or shows the Dockerfile around it; what follows is the verdict. */
 static void take_other(struct build_log *log, const char *text)
 {
-    if (is_rule(text)) {
-        log->is_in_block = !log->is_in_block;
-    } else if (!log->is_in_block && *text != '\0') {
+    if (*text != '\0') {
         log->speaking = NULL;
         remember(&log->rest, text);
         tell(log, text);
@@ -200,6 +197,13 @@ void build_log_take(const char *line, size_t length, void *data)
     const char *blank = text[0] == '#' ? strchr(text, ' ') : NULL;
     g_autofree char *number_text = blank != NULL ? g_strndup(text + 1, (gsize)(blank - text - 1)) : NULL;
     int64_t number;
+    /* The closing blocks repeat the step's last lines, or show the Dockerfile around it; what follows is the verdict. */
+    if (is_rule(text)) {
+        log->is_in_block = !log->is_in_block;
+    }
+    if (is_rule(text) || log->is_in_block) {
+        return;
+    }
     if (number_text == NULL || !int_parse(number_text, 1, 1000000, &number)) {
         take_other(log, text);
         return;
