@@ -233,7 +233,9 @@ bool tells_out_of_memory(const char *line)
             return true;
         }
     }
-    return strcmp(line, "Killed") == 0 || g_str_has_suffix(line, " Killed") || strcmp(line, "MemoryError") == 0;
+    /* A shell's "line 1:     7 Killed                  ./program" */
+    return strcmp(line, "Killed") == 0 || strstr(line, " Killed  ") != NULL || g_str_has_suffix(line, " Killed") ||
+           strcmp(line, "MemoryError") == 0;
 }
 
 static bool tells_disk_full(const char *line)

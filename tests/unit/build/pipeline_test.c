@@ -373,6 +373,7 @@ static void context_and_dockerfile_outside_the_source_are_refused(void)
     struct trial trial;
     trial_begin(&trial);
     write_source(&trial, STEP, NULL, 0, NULL);
+    g_free(trial.config->context);
     trial.config->context = g_strdup("../..");
     g_assert_false(run(&trial));
     g_assert_error(trial.error, SY_ERROR, SY_INVALID_INPUT);
