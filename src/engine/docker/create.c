@@ -35,7 +35,7 @@ static bool check(const struct engine_instance_spec *spec, GError **error)
     return true;
 }
 
-static void put_strings(struct json_writer *writer, const char *key, const char *const *strings)
+void docker_put_strings(struct json_writer *writer, const char *key, const char *const *strings)
 {
     json_key(writer, key);
     json_array_open(writer);
@@ -77,9 +77,9 @@ static void put_program(struct json_writer *writer, const struct engine_instance
 {
     json_member_string(writer, "Image", spec->image);
     if (spec->command != NULL) {
-        put_strings(writer, "Cmd", spec->command);
+        docker_put_strings(writer, "Cmd", spec->command);
     }
-    put_strings(writer, "Env", spec->env);
+    docker_put_strings(writer, "Env", spec->env);
     put_user(writer, spec);
     json_member_bool(writer, "Tty", false);
     json_member_bool(writer, "OpenStdin", false);
@@ -104,7 +104,7 @@ static void put_network(struct json_writer *writer, const struct engine_instance
         json_member_string(writer, "IPv4Address", spec->address);
         json_object_close(writer);
     }
-    put_strings(writer, "Aliases", spec->aliases);
+    docker_put_strings(writer, "Aliases", spec->aliases);
     json_object_close(writer);
     json_object_close(writer);
     json_object_close(writer);
@@ -156,8 +156,9 @@ static void put_tmp(struct json_writer *writer, const struct engine_instance_spe
     json_object_close(writer);
 }
 
-static void put_mounts(struct json_writer *writer, const struct engine_instance_spec *spec,
-                       const struct create_facts *facts)
+/* The labels are for a volume that has vanished just now and is made anew. */
+void docker_put_mounts(struct json_writer *writer, const struct engine_instance_spec *spec, const char *installation,
+                       bool is_filled)
 {
     json_key(writer, "Mounts");
     json_array_open(writer);
@@ -166,10 +167,10 @@ static void put_mounts(struct json_writer *writer, const struct engine_instance_
         json_member_string(writer, "Type", "volume");
         json_member_string(writer, "Source", spec->mounts[i].volume);
         json_member_string(writer, "Target", spec->mounts[i].path);
-        json_key(writer, "VolumeOptions"); /* the labels are for one that has just vanished and is made anew here */
+        json_key(writer, "VolumeOptions");
         json_object_open(writer);
-        json_member_bool(writer, "NoCopy", facts->is_owner_fixed);
-        docker_put_labels(writer, facts->installation, NULL);
+        json_member_bool(writer, "NoCopy", is_filled);
+        docker_put_labels(writer, installation, NULL);
         json_object_close(writer);
         json_object_close(writer);
     }
@@ -211,15 +212,15 @@ static void put_host(struct json_writer *writer, const struct engine_instance_sp
     json_member_string(writer, "NetworkMode", spec->network);
     json_member_bool(writer, "ReadonlyRootfs", !spec->is_root_writable);
     json_member_bool(writer, "Privileged", false);
-    put_strings(writer, "CapDrop", all);
-    put_strings(writer, "CapAdd", spec->add_capabilities);
-    put_strings(writer, "SecurityOpt", no_new_privileges);
+    docker_put_strings(writer, "CapDrop", all);
+    docker_put_strings(writer, "CapAdd", spec->add_capabilities);
+    docker_put_strings(writer, "SecurityOpt", no_new_privileges);
     if (facts->has_init) { /* reaps orphans, passes signals on to a program that never asked to be process 1 */
         json_member_bool(writer, "Init", true);
     }
     put_limits(writer, spec, facts);
     put_tmp(writer, spec);
-    put_mounts(writer, spec, facts);
+    docker_put_mounts(writer, spec, facts->installation, facts->is_filled);
     put_log(writer, spec);
     put_restart(writer, spec);
     json_object_close(writer);

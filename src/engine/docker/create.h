@@ -5,9 +5,9 @@
 
 struct create_facts {
     const char *installation;
-    bool has_init;       /* the engine can put a small init in front of the program */
-    int64_t open_files;  /* bound of descriptors; never above the engine's own hard limit */
-    bool is_owner_fixed; /* volumes have been filled and given to the user already: docker_own_volumes */
+    bool has_init;      /* the engine can put a small init in front of the program */
+    int64_t open_files; /* bound of descriptors; never above the engine's own hard limit */
+    bool is_filled;     /* volumes have been filled from the image already, by docker_own_volumes */
 };
 
 /* SY_INVALID_INPUT when the spec cannot be written so; the message holds no value of the environment. The body may hold

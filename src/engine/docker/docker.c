@@ -7,6 +7,7 @@ static void docker_free(struct engine *engine)
 {
     struct docker *docker = docker_of(engine);
     g_ptr_array_unref(docker->idle);
+    g_hash_table_unref(docker->owned_volumes);
     g_mutex_clear(&docker->lock);
     g_mutex_clear(&docker->network_lock);
     g_free(docker->endpoint);
@@ -91,6 +92,7 @@ struct engine *engine_docker_new(const char *endpoint, const char *installation,
     docker->engine.installation = g_strdup(installation);
     docker->endpoint = g_strdup(endpoint);
     docker->idle = g_ptr_array_new_with_free_func((GDestroyNotify)http_client_free);
+    docker->owned_volumes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     g_mutex_init(&docker->lock);
     g_mutex_init(&docker->network_lock);
     http_client_free(client);

@@ -34,6 +34,7 @@ struct docker {
     int64_t closed_until_us;
     struct docker_facts facts;
     struct engine_stats stats;
+    GHashTable *owned_volumes; /* name → when it was made: those whose owner is known to be right */
 };
 
 static inline struct docker *docker_of(struct engine *engine)
@@ -80,9 +81,16 @@ bool docker_check_name(const char *name, GError **error) G_GNUC_WARN_UNUSED_RESU
 /* "?filters=…" asking for what has our label; with the type too when it is not NULL. */
 char *docker_filters(const struct docker *docker, const char *type);
 
-/* "labels": {…} with those given and our installation's. */
+/* Members of a creation: "Labels" with those given and our installation's; an array of strings; "Mounts" of the volumes. */
 struct json_writer;
 void docker_put_labels(struct json_writer *writer, const char *installation, const char *const *labels);
+void docker_put_strings(struct json_writer *writer, const char *key, const char *const *strings);
+void docker_put_mounts(struct json_writer *writer, const struct engine_instance_spec *spec, const char *installation,
+                       bool is_filled);
+
+/* Makes the user of the container the owner of its volumes that are still root's; they must exist and be ours
+ * (SY_CONFLICT). Not for Podman, which does it by itself. */
+bool docker_own_volumes(struct docker *docker, const struct engine_instance_spec *spec, GError **error);
 
 /* --- the operations, one file per noun ------------------------------------------------------------------------------------------ */
 

@@ -137,10 +137,15 @@ bool docker_instance_create(struct engine *engine, const struct engine_instance_
     if (!docker_negotiate(docker, &engine_facts, error)) {
         return false;
     }
+    bool owns = spec->n_mounts > 0 && !engine_facts.is_podman;
+    if (owns && !docker_own_volumes(docker, spec, error)) {
+        return false;
+    }
     struct create_facts facts = {
         .installation = engine->installation,
         .has_init = engine_facts.has_init,
         .open_files = open_files(),
+        .is_filled = owns && spec->user > 0,
     };
     if (!create(docker, spec, &facts, &id, error)) {
         return false;

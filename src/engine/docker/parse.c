@@ -66,6 +66,7 @@ void parse_object_clear(struct parse_object *object)
     g_free(object->name);
     g_free(object->installation);
     g_free(object->subnet);
+    g_free(object->created);
     *object = (struct parse_object){0};
 }
 
@@ -91,6 +92,7 @@ bool parse_object(const char *text, size_t length, struct parse_object *ret_obje
         .name = g_strdup(member_string(json, "Name")),
         .installation = g_strdup(owner_of(json)),
         .subnet = g_strdup(subnet_at(json, 0)),
+        .created = g_strdup(member_string(json, "CreatedAt")),
     };
     return true;
 }

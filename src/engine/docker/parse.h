@@ -26,6 +26,7 @@ struct parse_object {
     char *name;
     char *installation; /* label, "" when absent */
     char *subnet;       /* first one of a network, else "" */
+    char *created;      /* of a volume, as the engine writes it; else "" */
 };
 void parse_object_clear(struct parse_object *object);
 typedef struct parse_object parse_object_t; /* for g_auto */
