@@ -1,0 +1,6 @@
+#include "enclii/commands.h"
+
+const struct command *const commands[] = {
+    &version_command,
+    NULL,
+};
