@@ -1,0 +1,50 @@
+#include "enclii/commands.h"
+
+const struct command *const commands[] = {
+    /* from source to service */
+    &ps_command,
+    &status_command,
+    &events_command,
+    &releases_command,
+    &deployments_command,
+    /* change what runs */
+    &scale_command,
+    &restart_command,
+    &rollback_command,
+    &cancel_command,
+    &delete_command,
+    &env_list_command,
+    &env_set_command,
+    &env_unset_command,
+    &env_import_command,
+    &domains_list_command,
+    &domains_add_command,
+    &domains_verify_command,
+    &domains_remove_command,
+    /* what there is */
+    &projects_list_command,
+    &projects_create_command,
+    &projects_show_command,
+    &projects_delete_command,
+    &projects_restore_command,
+    &environments_list_command,
+    &environments_create_command,
+    &environments_delete_command,
+    &services_list_command,
+    /* access */
+    &tokens_list_command,
+    &tokens_create_command,
+    &tokens_revoke_command,
+    &context_list_command,
+    &context_add_command,
+    &context_use_command,
+    &context_remove_command,
+    /* help */
+    &doctor_command,
+    &api_command,
+    &schema_command,
+    &completion_command,
+    &help_command,
+    &version_command,
+    NULL,
+};
