@@ -68,6 +68,9 @@ struct cli {
 void cli_init(struct cli *cli);
 void cli_clear(struct cli *cli);
 
+/* After options_parse: fills in everything that flags, terminals and the environment decide. */
+bool cli_prepare(struct cli *cli, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The last value of a flag, or NULL; "" for a switch that was given. */
 const char *cli_flag(const struct cli *cli, const char *name);
 bool cli_has(const struct cli *cli, const char *name);

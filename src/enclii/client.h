@@ -49,6 +49,12 @@ void *client_decode(const struct type *type, const json_t *json, GError **error)
 GPtrArray *client_decode_list(const struct type *type, const json_t *reply, const char *list_key,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* A header (lower-case name) of the last JSON reply, newly allocated, or NULL. */
+char *client_last_header(const struct client *client, const char *name);
+
+/* Waits; false with SY_CANCELLED when the client is cancelled meanwhile. */
+bool client_pause(const struct client *client, int64_t duration_ms, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* PUTs `length` bytes read from `fd` (at its start) as application/x-tar. */
 json_t *client_upload(struct client *client, const char *target, int fd, size_t length,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -56,6 +56,9 @@ char *time_relative(int64_t time_us, int64_t now_us);
 /* Columns that the text takes on a terminal. */
 int text_width(const char *text);
 
+/* The longest beginning of at most `width` columns, in bytes. */
+size_t text_fit(const char *text, int width);
+
 /* A copy in which control characters, invalid UTF-8 and characters that turn the writing direction
  * are visible escapes; newlines too unless `keep_lines`. */
 char *text_neutralise(const char *text, bool keep_lines);
