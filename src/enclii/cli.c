@@ -83,8 +83,8 @@ bool cli_flag_int(const struct cli *cli, const char *name, int64_t low, int64_t 
     const char *text = cli_flag(cli, name);
     int64_t value = fallback;
     if (text != NULL && !int_parse(text, low, high, &value)) {
-        sy_fail(error, SY_INVALID_INPUT, "--%s takes a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT ", not %s",
-                name, low, high, text);
+        sy_fail(error, SY_INVALID_INPUT,
+                "--%s takes a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT ", not %s", name, low, high, text);
         sy_error_set_hint(error, "enclii %s --help", cli->command->name);
         return false;
     }

@@ -154,8 +154,7 @@ bool client_raw(struct client *client, const char *method, const char *target, c
     }
     struct http_exchange exchange = {
         .method = method, .target = target, .body = body, .body_length = length, .timeout_ms = TIMEOUT_MS};
-    bool ok = refresh(client, error) &&
-              client_exchange(client, client->http, &exchange, headers, ret_reply, error);
+    bool ok = refresh(client, error) && client_exchange(client, client->http, &exchange, headers, ret_reply, error);
     g_free(key);
     return ok;
 }
@@ -365,15 +364,11 @@ json_t *client_get(struct client *client, const char *target, GError **error)
 json_t *client_upload(struct client *client, const char *target, int fd, size_t length, GError **error)
 {
     const char *const headers[] = {"Content-Type", "application/x-tar", "Accept", "application/json", NULL};
-    struct http_exchange exchange = {.method = "PUT",
-                                     .target = target,
-                                     .body_fd = fd,
-                                     .body_length = length,
-                                     .timeout_ms = UPLOAD_TIMEOUT_MS};
+    struct http_exchange exchange = {
+        .method = "PUT", .target = target, .body_fd = fd, .body_length = length, .timeout_ms = UPLOAD_TIMEOUT_MS};
     http_reply_clear(&client->last);
     client->last = (struct http_reply){0};
-    if (!refresh(client, error) ||
-        !client_exchange(client, client->http, &exchange, headers, &client->last, error)) {
+    if (!refresh(client, error) || !client_exchange(client, client->http, &exchange, headers, &client->last, error)) {
         return NULL;
     }
     if (client->last.status < 200 || client->last.status > 299) {

@@ -124,7 +124,7 @@ static bool unknown_flag(const struct parser *parser, const char *given, GError 
 }
 
 /* Names the nearest of all commands, or of the group's. */
-static bool unknown_command(const char *word, const char *group, GError **error)
+bool options_unknown_command(const char *word, const char *group, GError **error)
 {
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
     for (size_t i = 0; commands[i] != NULL; i++) {
@@ -143,16 +143,26 @@ static bool unknown_command(const char *word, const char *group, GError **error)
         sy_fail(error, SY_INVALID_INPUT, "there is no command %s%s%s", before, blank, word);
         sy_error_set_hint(error, "enclii help%s%s", blank, before);
     } else {
-        sy_fail(error, SY_INVALID_INPUT, "there is no command %s%s%s; did you mean %s%s%s?", before, blank, word, before,
-                blank, near);
+        sy_fail(error, SY_INVALID_INPUT, "there is no command %s%s%s; did you mean %s%s%s?", before, blank, word,
+                before, blank, near);
         sy_error_set_hint(error, "enclii %s%s%s", before, blank, near);
     }
     return false;
 }
 
-static bool usage(const struct command *command, const char *what, const char *given, GError **error)
+static bool check_count(const struct cli *cli, GError **error)
 {
-    sy_fail(error, SY_INVALID_INPUT, what, command->name, given);
+    const struct command *command = cli->command;
+    bool is_few = cli->arguments->len < command->min_arguments;
+    if (!is_few && cli->arguments->len <= command->max_arguments) {
+        return true;
+    }
+    if (is_few) {
+        sy_fail(error, SY_INVALID_INPUT, "%s needs %s", command->name, command->arguments);
+    } else {
+        sy_fail(error, SY_INVALID_INPUT, "%s does not know what to do with %s", command->name,
+                (const char *)g_ptr_array_index(cli->arguments, command->max_arguments));
+    }
     sy_error_set_hint(error, "enclii %s%s%s", command->name, command->arguments != NULL ? " " : "",
                       command->arguments != NULL ? command->arguments : "");
     return false;
@@ -283,11 +293,11 @@ static bool find_command(struct parser *parser, GError **error)
     if (command_is_group(word)) {
         g_autofree char *name = g_strdup_printf("%s %s", word, second != NULL ? second : "list");
         cli->command = command_find(name);
-        return cli->command != NULL || unknown_command(second != NULL ? second : "list", word, error);
+        return cli->command != NULL || options_unknown_command(second != NULL ? second : "list", word, error);
     }
     parser->second_word = 0;
     cli->command = command_find(word);
-    return cli->command != NULL || unknown_command(word, NULL, error);
+    return cli->command != NULL || options_unknown_command(word, NULL, error);
 }
 
 static bool has_switch(const struct parser *parser, const char *name, const char *letter)
@@ -350,16 +360,5 @@ bool options_parse(struct cli *cli, int argc, char *const *argv, GError **error)
     if (parse_help(&parser)) {
         return true;
     }
-    if (!find_command(&parser, error) || !parse_rest(&parser, error)) {
-        return false;
-    }
-    const struct command *command = cli->command;
-    if (cli->arguments->len < command->min_arguments) {
-        return usage(command, "%s needs %s", command->arguments, error);
-    }
-    if (cli->arguments->len > command->max_arguments) {
-        return usage(command, "%s does not know what to do with %s",
-                     g_ptr_array_index(cli->arguments, command->max_arguments), error);
-    }
-    return true;
+    return find_command(&parser, error) && parse_rest(&parser, error) && check_count(cli, error);
 }

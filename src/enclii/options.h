@@ -13,3 +13,6 @@ const struct command *command_find(const char *name);
 
 /* True when some command's name begins with this word and a blank. */
 bool command_is_group(const char *word);
+
+/* Says that there is no such command (in this group, or NULL), and names the nearest. Always false. */
+bool options_unknown_command(const char *word, const char *group, GError **error);

@@ -62,8 +62,7 @@ static char *join(const json_t *array)
     json_array_foreach(array, index, element)
     {
         char *text = json_is_string(element) ? NULL : json_dumps(element, JSON_COMPACT | JSON_ENCODE_ANY);
-        g_string_append_printf(out, "%s%s", index > 0 ? ", " : "",
-                               text != NULL ? text : json_string_value(element));
+        g_string_append_printf(out, "%s%s", index > 0 ? ", " : "", text != NULL ? text : json_string_value(element));
         free(text);
     }
     return g_strdup(out->str);

@@ -43,9 +43,9 @@ bool prompt_confirm(struct cli *cli, const char *question, GError **error)
     }
     if (!cli->is_input_terminal) {
         sy_fail(error, SY_INVALID_INPUT, "nobody can be asked: stdin is no terminal, and --yes is not given");
-        g_autofree char *arguments = g_strjoinv(
-            " ", (char **)(cli->arguments->len > 0 ? (char *[]){g_ptr_array_index(cli->arguments, 0), NULL}
-                                                   : (char *[]){NULL}));
+        g_autofree char *arguments =
+            g_strjoinv(" ", (char **)(cli->arguments->len > 0 ? (char *[]){g_ptr_array_index(cli->arguments, 0), NULL}
+                                                              : (char *[]){NULL}));
         sy_error_set_hint(error, "enclii %s %s%s--yes", cli->command->name, arguments, *arguments != '\0' ? " " : "");
         return false;
     }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/id.h"
+#include "model/environment.h"
 
 #define SPEC_LIMIT (1 << 20)
 
@@ -104,17 +105,28 @@ const char *target_project(struct cli *cli, GError **error)
 
 /* --- services ------------------------------------------------------------------------------------ */
 
-GPtrArray *target_services(struct cli *cli, const char *project, GError **error)
+static GPtrArray *list_of(struct cli *cli, const char *project, const char *list_key, const struct type *type,
+                          GError **error)
 {
     struct client *client = cli_client(cli, error);
     if (client == NULL) {
         return NULL;
     }
-    g_autofree char *target = client_target("/v1/projects/%s/services", project);
-    json_t *reply = client_get_all(client, target, "services", error);
-    GPtrArray *services = reply != NULL ? client_decode_list(&service_type, reply, "services", error) : NULL;
+    g_autofree char *target = client_target("/v1/projects/%s/%s", project, list_key);
+    json_t *reply = client_get_all(client, target, list_key, error);
+    GPtrArray *objects = reply != NULL ? client_decode_list(type, reply, list_key, error) : NULL;
     json_decref(reply);
-    return services;
+    return objects;
+}
+
+GPtrArray *target_services(struct cli *cli, const char *project, GError **error)
+{
+    return list_of(cli, project, "services", &service_type, error);
+}
+
+GPtrArray *target_environments(struct cli *cli, const char *project, GError **error)
+{
+    return list_of(cli, project, "environments", &environment_type, error);
 }
 
 static GPtrArray *names_of(const GPtrArray *services)
@@ -201,8 +213,7 @@ struct deployment *target_deployment(struct cli *cli, const struct service *serv
     }
     g_autofree char *target = client_target("/v1/services/%s/deployments", service->id);
     json_t *reply = client_get_all(client, target, "deployments", error);
-    g_autoptr(GPtrArray) all =
-        reply != NULL ? client_decode_list(&deployment_type, reply, "deployments", error) : NULL;
+    g_autoptr(GPtrArray) all = reply != NULL ? client_decode_list(&deployment_type, reply, "deployments", error) : NULL;
     json_decref(reply);
     for (guint i = 0; all != NULL && i < all->len; i++) {
         const struct deployment *deployment = g_ptr_array_index(all, i);

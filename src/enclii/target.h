@@ -19,6 +19,9 @@ const char *target_project(struct cli *cli, GError **error) G_GNUC_WARN_UNUSED_R
 /* All services of the project, struct service *. */
 GPtrArray *target_services(struct cli *cli, const char *project, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* All environments of the project, struct environment *. */
+GPtrArray *target_environments(struct cli *cli, const char *project, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* The service of this name; with NULL the project's only one. */
 struct service *target_service(struct cli *cli, const char *name, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

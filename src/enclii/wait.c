@@ -59,13 +59,7 @@ static bool pause_before_next(const struct watch *watch, GError **error)
         sy_error_set_hint(error, "Look with enclii status, or wait for longer: --timeout 30m");
         return false;
     }
-    for (int i = 0; i < POLL_MS / 50; i++) {
-        if (g_atomic_int_get(term_interrupted()) != 0) {
-            return sy_fail(error, SY_CANCELLED, "interrupted");
-        }
-        g_usleep(50000);
-    }
-    return true;
+    return client_pause(watch->progress->cli->client, POLL_MS, error);
 }
 
 /* Reads events until one of them says that it is over, then the object; a stream that breaks is not the end as long as the
@@ -337,7 +331,9 @@ bool wait_for_deployment(struct cli *cli, const char *deployment_id, GError **er
 {
     struct progress progress;
     progress_init(&progress, cli);
-    int64_t start_us = g_get_monotonic_time();
+    if (!cli->wait) {
+        return cli_client(cli, error) != NULL;
+    }
     g_autoptr(deployment_t) begun = get_object(cli, &deployment_type, "/v1/deployments/%s", deployment_id, error);
     g_autoptr(service_t) service =
         begun != NULL ? get_object(cli, &service_type, "/v1/services/%s", begun->service_id, error) : NULL;
@@ -345,11 +341,6 @@ bool wait_for_deployment(struct cli *cli, const char *deployment_id, GError **er
         return false;
     }
     progress.name_width = (unsigned)strlen(service->name);
-    if (!cli->wait) {
-        say(cli, "%s of %s goes to %s. Watch it: enclii status -e %s", begun->version, service->name,
-            begun->environment, begun->environment);
-        return true;
-    }
     GError *failure = NULL;
     g_autoptr(deployment_t) ended = wait_until_deployed(&progress, service->name, deployment_id, &failure);
     if (ended == NULL) {
@@ -357,7 +348,5 @@ bool wait_for_deployment(struct cli *cli, const char *deployment_id, GError **er
         g_propagate_error(error, failure);
         return false;
     }
-    double seconds = (double)(g_get_monotonic_time() - start_us) / G_USEC_PER_SEC;
-    say(cli, "Live in %.1f s%s%s", seconds, ended->url != NULL ? "  " : "", ended->url != NULL ? ended->url : "");
     return true;
 }

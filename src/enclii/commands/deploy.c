@@ -1,6 +1,5 @@
 #include "enclii/commands.h"
-#include "enclii/output.h"
-#include "enclii/progress.h"
+#include "enclii/deploying.h"
 #include "enclii/rollout.h"
 #include "enclii/target.h"
 #include "model/deployment.h"
@@ -22,17 +21,7 @@ static bool deploy_release(struct cli *cli, const char *release, GError **error)
     g_autoptr(deployment_t) deployment = reply != NULL ? client_decode(&deployment_type, reply, error) : NULL;
     json_decref(body);
     json_decref(reply);
-    if (deployment == NULL || !wait_for_deployment(cli, deployment->id, error)) {
-        return false;
-    }
-    if (cli->output == OUTPUT_TABLE) {
-        return true;
-    }
-    g_autofree char *one = client_target("/v1/deployments/%s", deployment->id);
-    json_t *ended = client_get(cli->client, one, error);
-    bool ok = ended != NULL && output_json(cli, ended, error);
-    json_decref(ended);
-    return ok;
+    return deployment != NULL && finish_deployment(cli, service->name, deployment->id, error);
 }
 
 static bool run(struct cli *cli, GError **error)
