@@ -28,9 +28,10 @@ struct build_options {
 
 struct build_job {
     const char *release_id;
-    const char *service;    /* for the image's name */
+    const char *service; /* for the image's name */
     const char *project;
-    const char *repository; /* "enclii/<installation 8>/<project>/<service>": where the image is tagged, tag = version */
+    const char *
+        repository; /* "enclii/<tail of the installation id>/<project>/<service>": where the image is tagged, tag = version */
     const char *tag;
     const char *archive; /* path of the tar; NULL: git */
     const char *git_repo;

@@ -79,9 +79,25 @@ bool pair_ensure(struct tx *tx, const struct service *service, const struct envi
                  GError **error) MUST;
 bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **error) MUST;
 bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret,
-               GError **error) MUST; /* either NULL: all */
-/* Ids of the pairs that the controller has to look at. */
-bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error) MUST;
+               GError **error) MUST; /* of the service, else of the environment, else all */
+
+/* scan.c: little of much, for the controller's resync */
+struct scanned_pair {
+    char id[37];
+    int64_t revision;
+};
+struct scanned_instance {
+    char id[37], pair_id[37];
+    char state[12];
+    int64_t state_since_us, restarts;
+};
+struct scan {
+    GArray *pairs;     /* of struct scanned_pair, sorted by id */
+    GArray *instances; /* of struct scanned_instance, sorted by (pair_id, id) */
+};
+bool scan_read(struct tx *tx, struct scan *ret_scan,
+               GError **error) MUST; /* *ret_scan is cleared first: {0} at the start */
+void scan_clear(struct scan *scan);
 
 /* release.c */
 bool release_insert(struct tx *tx, struct release *release, GError **error) MUST; /* gives the number and version */

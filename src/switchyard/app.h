@@ -3,6 +3,7 @@
 #pragma once
 
 #include "auth/authenticator.h"
+#include "base/clock.h"
 #include "edge/edge.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -13,6 +14,7 @@
 
 struct app {
     struct config *config;
+    const struct clock *clock; /* of everything that decides by time */
     char *installation_id;
     char *organization_id; /* of `default` */
     struct store *store;

@@ -160,11 +160,15 @@ static void on_event(const struct event *event, void *arg)
     if (app->builder != NULL && g_str_has_prefix(event->type, "release.")) {
         builder_wake(app->builder);
     }
+    bool is_shared = store_dialect(app->store) != STORE_SQLITE;
+    if (app->controller != NULL && is_shared && g_str_has_prefix(event->type, "domain.")) {
+        controller_wake_edge(app->controller);
+    }
     bool concerns_us =
         app->controller != NULL && event->deployment_id != NULL &&
         (strcmp(event->type, "deployment.created") == 0 || strcmp(event->type, "deployment.cancel_requested") == 0 ||
          strcmp(event->type, "deployment.retired") == 0);
-    if (!concerns_us || store_dialect(app->store) == STORE_SQLITE) {
+    if (!concerns_us || !is_shared) {
         return;
     }
     struct pair_look_up look_up = {.app = app, .deployment_id = event->deployment_id};
@@ -283,6 +287,7 @@ struct app *app_start(struct config *config, GError **error)
 {
     struct app *app = g_new0(struct app, 1);
     app->config = config;
+    app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
     if (!lock_folder(app, error) || !open_store(app, error) || !open_parts(app, error)) {

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "logs/redactor.h"
 #include "switchyard/operations/configuration.h"
@@ -263,8 +264,8 @@ static bool build(struct work *work, struct build_result *result, GError **error
     struct build_options options;
     builder_options(work->builder, &options);
     g_autofree char *archive = release->source != NULL ? source_path(app, release->project_id, release->source) : NULL;
-    g_autofree char *repository =
-        g_strdup_printf("enclii/%.8s/%s/%s", app->installation_id, work->service->project, work->service->name);
+    g_autofree char *repository = g_strdup_printf("enclii/%s/%s/%s", uuid_tail(app->installation_id),
+                                                  work->service->project, work->service->name);
     const struct build_job job = {
         .release_id = release->id,
         .service = work->service->name,

@@ -149,7 +149,7 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
     if (pass->snapshot == NULL || !store_read(controller->app->store, "pass_read", read_rows, &reading, error)) {
         return false;
     }
-    pass->now_us = g_get_real_time();
+    pass->now_us = clock_wall_us(controller->app->clock);
     pass->probe_copies = g_new0(struct probe_record, pass->rows->len + 1);
     for (guint i = 0; i < pass->rows->len; i++) {
         observe_instance(pass, g_ptr_array_index(pass->rows, i), &pass->probe_copies[i]);
