@@ -139,11 +139,10 @@ static bool choose_environment(struct rollout *rollout, const char *environment,
 {
     rollout->has_git = git_read(rollout->file->folder, &rollout->git);
     const char *asked = cli_environment(rollout->cli, environment);
-    rollout->environment =
-        asked != NULL ? g_strdup(asked) : git_environment(rollout->has_git ? &rollout->git : NULL);
+    rollout->environment = asked != NULL ? g_strdup(asked) : git_environment(rollout->has_git ? &rollout->git : NULL);
     const char *rule = check_slug(rollout->environment);
-    return rule == NULL || sy_fail(error, SY_INVALID_INPUT, "%s is no environment's name: it %s", rollout->environment,
-                                   rule);
+    return rule == NULL ||
+           sy_fail(error, SY_INVALID_INPUT, "%s is no environment's name: it %s", rollout->environment, rule);
 }
 
 /* "shop · preview · main 1a2b3c4, 2 files changed" */
@@ -177,7 +176,8 @@ static json_t *put_spec(struct rollout *rollout, bool is_dry, GError **error)
 static bool is_about(const char *change, const char *service)
 {
     size_t length = strlen(service);
-    return strncmp(change, service, length) == 0 && (change[length] == ':' || g_str_has_prefix(change + length, " in "));
+    return strncmp(change, service, length) == 0 &&
+           (change[length] == ':' || g_str_has_prefix(change + length, " in "));
 }
 
 static bool take_service(struct rollout_member *member, const json_t *reply, GError **error)
@@ -222,8 +222,8 @@ static bool apply_spec(struct rollout *rollout, GError **error)
 
 static bool ensure_environment(struct rollout *rollout, GError **error)
 {
-    g_autofree char *one = client_target("/v1/projects/%s/environments/%s", rollout->file->spec->project,
-                                         rollout->environment);
+    g_autofree char *one =
+        client_target("/v1/projects/%s/environments/%s", rollout->file->spec->project, rollout->environment);
     g_autofree char *all = client_target("/v1/projects/%s/environments", rollout->file->spec->project);
     GError *failure = NULL;
     json_t *reply = client_get(rollout->client, one, &failure);

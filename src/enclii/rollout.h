@@ -40,10 +40,10 @@ struct rollout {
     char *environment;
     struct git_state git;
     bool has_git;
-    bool is_dirty;       /* the work tree differs from its commit */
-    GPtrArray *members;  /* struct rollout_member * */
-    GPtrArray *sources;  /* struct rollout_source * */
-    json_t *changes;     /* what applying the spec changed, in words */
+    bool is_dirty;      /* the work tree differs from its commit */
+    GPtrArray *members; /* struct rollout_member * */
+    GPtrArray *sources; /* struct rollout_source * */
+    json_t *changes;    /* what applying the spec changed, in words */
     int64_t start_us;
     bool has_deployed; /* something was begun that goes on without us */
 };

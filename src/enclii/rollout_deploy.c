@@ -10,8 +10,8 @@
 static bool find_latest(struct rollout *rollout, const struct rollout_member *member, struct deployment **ret,
                         GError **error)
 {
-    g_autofree char *target = client_target("/v1/services/%s/deployments/latest?environment=%s", member->service->id,
-                                            rollout->environment);
+    g_autofree char *target =
+        client_target("/v1/services/%s/deployments/latest?environment=%s", member->service->id, rollout->environment);
     GError *failure = NULL;
     json_t *reply = client_get(rollout->client, target, &failure);
     if (g_error_matches(failure, SY_ERROR, SY_NOT_FOUND)) {
@@ -49,8 +49,8 @@ static bool has_newer_variable(struct rollout *rollout, const struct rollout_mem
 
 /* True in *ret when deploying again would change nothing. The server does not compare: asked to deploy, it deploys. A rollback
  * runs with settings of its time, so what follows it is a change even for the same release. */
-static bool is_up_to_date(struct rollout *rollout, const struct rollout_member *member,
-                          const struct deployment *latest, bool *ret, GError **error)
+static bool is_up_to_date(struct rollout *rollout, const struct rollout_member *member, const struct deployment *latest,
+                          bool *ret, GError **error)
 {
     bool is_newer = false;
     *ret = false;
@@ -107,8 +107,7 @@ static bool finish_deploy(struct rollout *rollout, struct rollout_member *member
     if (!member->is_waited_for) {
         return true;
     }
-    struct deployment *ended =
-        wait_until_deployed(&rollout->progress, member->name, member->deployment->id, error);
+    struct deployment *ended = wait_until_deployed(&rollout->progress, member->name, member->deployment->id, error);
     if (ended != NULL) {
         contract_object_free(member->deployment);
         member->deployment = ended;

@@ -30,10 +30,10 @@ static char *normalise(const char *context)
 static int64_t read_limit(struct client *client)
 {
     g_autoptr(GError) ignored = NULL;
-    json_t *system = client_get(client, "/v1/system", &ignored);
-    const json_t *limit = json_object_get(system, "source_limit_bytes");
+    json_t *facts = client_get(client, "/v1/system", &ignored);
+    const json_t *limit = json_object_get(facts, "source_limit_bytes");
     int64_t limit_bytes = json_is_integer(limit) ? json_integer_value(limit) : DEFAULT_LIMIT;
-    json_decref(system);
+    json_decref(facts);
     return limit_bytes;
 }
 
@@ -51,14 +51,13 @@ static struct rollout_source *find_source(const struct rollout *rollout, const c
 static bool send_source(struct rollout *rollout, const struct rollout_member *member, struct rollout_source *source,
                         GError **error)
 {
-    g_autofree char *target =
-        client_target("/v1/services/%s/sources/%s", member->service->id, source->pack.sha256);
+    g_autofree char *target = client_target("/v1/services/%s/sources/%s", member->service->id, source->pack.sha256);
     GError *failure = NULL;
     json_t *reply = client_get(rollout->client, target, &failure);
     if (g_error_matches(failure, SY_ERROR, SY_NOT_FOUND)) {
         g_clear_error(&failure);
-        g_autofree char *text = g_strdup_printf("%u files, %.1f MiB", source->pack.n_files,
-                                                (double)source->pack.size_bytes / (1 << 20));
+        g_autofree char *text =
+            g_strdup_printf("%u files, %.1f MiB", source->pack.n_files, (double)source->pack.size_bytes / (1 << 20));
         progress_show(&rollout->progress, member->name, "send", text);
         reply = client_upload(rollout->client, target, source->pack.fd, (size_t)source->pack.size_bytes, &failure);
         progress_clear_line(&rollout->progress);

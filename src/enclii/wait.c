@@ -13,13 +13,14 @@
 
 /* --- common ------------------------------------------------------------------------------------------------------------------- */
 
-static void *get_object(struct cli *cli, const struct type *type, const char *format, const char *id, GError **error)
+static void *get_object(struct cli *cli, const struct type *type, const char *folder, const char *id, GError **error)
 {
     struct client *client = cli_client(cli, error);
     if (client == NULL) {
         return NULL;
     }
-    g_autofree char *target = client_target(format, id);
+    g_autofree char *name = client_target("%s", id);
+    g_autofree char *target = g_strconcat(folder, name, NULL);
     json_t *json = client_get(client, target, error);
     void *object = json != NULL ? client_decode(type, json, error) : NULL;
     json_decref(json);
@@ -36,7 +37,7 @@ struct watch {
     void *arg;
     char *last_id; /* of the last event, kept by remember_id */
     const struct type *type;
-    const char *object_target;
+    const char *object_folder;
     const char *id;
     bool (*is_over)(const void *object);
 };
@@ -68,15 +69,14 @@ static void *watch_until_over(struct watch *watch, GError **error)
 {
     for (;;) {
         GError *failure = NULL;
-        bool is_streamed =
-            client_stream(watch->progress->cli->client, watch->target, watch->last_id, progress_left_ms(watch->progress),
-                          watch->on_event, watch->arg, &failure);
+        bool is_streamed = client_stream(watch->progress->cli->client, watch->target, watch->last_id,
+                                         progress_left_ms(watch->progress), watch->on_event, watch->arg, &failure);
         if (!is_streamed && !sy_code_info(sy_error_code(failure))->retryable) {
             g_propagate_error(error, failure);
             return NULL;
         }
         g_clear_error(&failure);
-        void *object = get_object(watch->progress->cli, watch->type, watch->object_target, watch->id, &failure);
+        void *object = get_object(watch->progress->cli, watch->type, watch->object_folder, watch->id, &failure);
         if (object != NULL && watch->is_over(object)) {
             return object;
         }
@@ -154,8 +154,8 @@ bool release_outcome(const struct release *release, const char *service, const c
                        message != NULL ? ": " : "", message != NULL ? message : "");
     }
     int named = release->error_code != NULL ? sy_code_from_name(release->error_code) : -1;
-    bool is_of_build = named >= 0 && sy_code_info((enum sy_code)named)->exit_code ==
-                                         sy_code_info(SY_BUILD_FAILED)->exit_code;
+    bool is_of_build =
+        named >= 0 && sy_code_info((enum sy_code)named)->exit_code == sy_code_info(SY_BUILD_FAILED)->exit_code;
     /* The server's message has the last lines as a rule; say them only once. */
     bool has_lines = (message != NULL && strchr(message, '\n') != NULL) || last_lines == NULL || *last_lines == '\0';
     sy_fail(error, is_of_build ? (enum sy_code)named : SY_BUILD_FAILED, "the build of %s (%s) failed%s%s%s%s", service,
@@ -181,7 +181,7 @@ struct release *wait_for_build(struct progress *progress, const char *service, c
                                     .on_event = on_build_event,
                                     .arg = &building,
                                     .type = &release_type,
-                                    .object_target = "/v1/releases/%s",
+                                    .object_folder = "/v1/releases/",
                                     .id = release->id,
                                     .is_over = is_build_over};
     progress_show(progress, service, "build", release_statuses[release->status]);
@@ -248,8 +248,8 @@ bool deployment_outcome(const struct deployment *deployment, const char *service
         return sy_fail(error, SY_INTERNAL, "%s of %s is not over", deployment->version, service);
     }
     int named = deployment->error_code != NULL ? sy_code_from_name(deployment->error_code) : -1;
-    bool is_of_deploy = named >= 0 && sy_code_info((enum sy_code)named)->exit_code ==
-                                          sy_code_info(SY_DEPLOY_FAILED)->exit_code;
+    bool is_of_deploy =
+        named >= 0 && sy_code_info((enum sy_code)named)->exit_code == sy_code_info(SY_DEPLOY_FAILED)->exit_code;
     sy_fail(error, is_of_deploy ? (enum sy_code)named : SY_DEPLOY_FAILED, "%s in %s failed: %s", service,
             deployment->environment, message != NULL ? message : "for no reason that is known");
     if (deployment->hint != NULL) {
@@ -301,7 +301,7 @@ struct deployment *wait_until_deployed(struct progress *progress, const char *se
                                      .arg = &deploying,
                                      .last_id = g_strdup("0"), /* its whole history, so that nothing is missed */
                                      .type = &deployment_type,
-                                     .object_target = "/v1/deployments/%s",
+                                     .object_folder = "/v1/deployments/",
                                      .id = deployment_id,
                                      .is_over = is_deployment_over};
     struct deployment *ended = watch_until_over(&deploying.watch, error);
@@ -334,9 +334,9 @@ bool wait_for_deployment(struct cli *cli, const char *deployment_id, GError **er
     if (!cli->wait) {
         return cli_client(cli, error) != NULL;
     }
-    g_autoptr(deployment_t) begun = get_object(cli, &deployment_type, "/v1/deployments/%s", deployment_id, error);
+    g_autoptr(deployment_t) begun = get_object(cli, &deployment_type, "/v1/deployments/", deployment_id, error);
     g_autoptr(service_t) service =
-        begun != NULL ? get_object(cli, &service_type, "/v1/services/%s", begun->service_id, error) : NULL;
+        begun != NULL ? get_object(cli, &service_type, "/v1/services/", begun->service_id, error) : NULL;
     if (service == NULL) {
         return false;
     }

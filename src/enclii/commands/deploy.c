@@ -15,8 +15,8 @@ static bool deploy_release(struct cli *cli, const char *release, GError **error)
         return false;
     }
     g_autofree char *target = client_target("/v1/services/%s/deploy", service->id);
-    json_t *body = json_pack("{s:s, s:s}", "release_id", release, "environment_name",
-                             cli_environment(cli, DEFAULT_ENVIRONMENT));
+    json_t *body =
+        json_pack("{s:s, s:s}", "release_id", release, "environment_name", cli_environment(cli, DEFAULT_ENVIRONMENT));
     json_t *reply = client_send(cli->client, "POST", target, body, error);
     g_autoptr(deployment_t) deployment = reply != NULL ? client_decode(&deployment_type, reply, error) : NULL;
     json_decref(body);
@@ -47,7 +47,8 @@ const struct command deploy_command = {
     .arguments = "[SERVICE…]",
     .summary = "Put this folder into production, without building again what is built",
     .details =
-        "Does what `enclii up` does, in the environment `production` (-e names another). Files that `up` has built are not\n"
+        "Does what `enclii up` does, in the environment `production` (-e names another). Files that `up` has built are "
+        "not\n"
         "built again: the same release goes to production. What ran before serves until the new version is healthy.\n"
         "\n"
         "    enclii up && enclii deploy\n"
