@@ -14,6 +14,7 @@ void sse_clear(struct sse_parser *parser)
     g_string_free(parser->line, TRUE);
     g_string_free(parser->data, TRUE);
     g_free(parser->id);
+    g_free(parser->pending_id);
     g_free(parser->type);
 }
 
@@ -22,6 +23,8 @@ void sse_restart(struct sse_parser *parser)
     g_string_truncate(parser->line, 0);
     g_string_truncate(parser->data, 0);
     g_clear_pointer(&parser->type, g_free);
+    g_free(parser->pending_id);
+    parser->pending_id = g_strdup(parser->id);
     parser->has_data = false;
     parser->after_cr = false;
 }
@@ -29,6 +32,8 @@ void sse_restart(struct sse_parser *parser)
 static bool dispatch(struct sse_parser *parser)
 {
     bool goes_on = true;
+    g_free(parser->id);
+    parser->id = g_strdup(parser->pending_id);
     if (parser->has_data) {
         const struct stream_event event = {
             .id = parser->id,
@@ -55,8 +60,8 @@ static void take_field(struct sse_parser *parser, const char *name, const char *
         g_free(parser->type);
         parser->type = *value != '\0' ? g_strdup(value) : NULL;
     } else if (strcmp(name, "id") == 0) {
-        g_free(parser->id);
-        parser->id = *value != '\0' ? g_strdup(value) : NULL;
+        g_free(parser->pending_id);
+        parser->pending_id = *value != '\0' ? g_strdup(value) : NULL;
     }
 }
 

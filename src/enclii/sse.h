@@ -15,7 +15,8 @@
 struct sse_parser {
     GString *line;
     GString *data;
-    char *id; /* of the last event that had one: for Last-Event-ID */
+    char *id;         /* of the last event that is whole: for Last-Event-ID */
+    char *pending_id; /* of the event that is being received */
     char *type;
     bool has_data;
     bool after_cr;

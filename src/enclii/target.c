@@ -29,11 +29,21 @@ char *target_spec_file(void)
     }
 }
 
+/* The reports of libfyaml are not for stderr. */
+static void drop_report(struct fy_diag *diag, void *user, const char *text, size_t length)
+{
+}
+
 /* `project:` and nothing else: other commands than up and deploy work beside a file that has errors.
  */
 static char *project_of_text(const char *text, size_t length)
 {
-    const struct fy_parse_cfg config = {.flags = FYPCF_QUIET | FYPCF_DEFAULT_PARSE};
+    struct fy_diag_cfg diag_config;
+    fy_diag_cfg_default(&diag_config);
+    diag_config.fp = NULL;
+    diag_config.output_fn = drop_report;
+    struct fy_diag *diag = fy_diag_create(&diag_config);
+    const struct fy_parse_cfg config = {.flags = FYPCF_DEFAULT_PARSE, .diag = diag};
     struct fy_document *document = fy_document_build_from_string(&config, text, length);
     struct fy_node *root = document != NULL ? fy_document_root(document) : NULL;
     struct fy_node *node =
@@ -42,6 +52,7 @@ static char *project_of_text(const char *text, size_t length)
     const char *value = node != NULL ? fy_node_get_scalar(node, &n) : NULL;
     char *project = value != NULL ? g_strndup(value, n) : NULL;
     fy_document_destroy(document);
+    fy_diag_unref(diag);
     return project;
 }
 
