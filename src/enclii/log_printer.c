@@ -94,7 +94,7 @@ void log_printer_say(struct log_printer *printer, const char *service, const cha
         say(printer->cli, "%s: %" JSON_INTEGER_FORMAT " lines were missed; they came faster than they could be sent",
             service, json_integer_value(missed));
     } else if (status != NULL) {
-        say(printer->cli, "%s: the build is %s", service, status);
+        say(printer->cli, "%s: the build has ended: %s", service, status);
     }
     g_mutex_unlock(&printer->lock);
     json_decref(json);

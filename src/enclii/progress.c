@@ -9,7 +9,8 @@
 #include "enclii/term.h"
 
 #define STEP_WIDTH 5
-#define TEXT_WIDTH 30
+#define TEXT_WIDTH 34
+#define DEFAULT_WIDTH 80 /* of a terminal that does not say */
 
 void progress_init(struct progress *progress, struct cli *cli)
 {
@@ -64,14 +65,14 @@ static void cut_to_width(GString *line, int width)
 
 void progress_show(struct progress *progress, const char *service, const char *step, const char *text)
 {
-    int width = progress->cli->quiet ? 0 : term_width(STDERR_FILENO);
-    if (width <= 0) {
+    int width = term_width(STDERR_FILENO);
+    if (progress->cli->quiet || !progress->cli->is_error_terminal) {
         return;
     }
     g_autofree char *safe = text_neutralise(text, false);
     g_autoptr(GString) line = begin_line(progress, service, step);
     g_string_append(line, safe);
-    cut_to_width(line, width);
+    cut_to_width(line, width > 0 ? width : DEFAULT_WIDTH);
     progress_clear_line(progress);
     fputs(line->str, stderr);
     fflush(stderr);

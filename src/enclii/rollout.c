@@ -275,9 +275,13 @@ static bool run_steps(struct rollout *rollout, GError **error)
            rollout_build(rollout, error) && rollout_deploy(rollout, error) && rollout_tell(rollout, error);
 }
 
-/* Ctrl-C ends the watching, not the work. */
-static void explain_interruption(const struct rollout *rollout, GError **error)
+/* Ctrl-C and --timeout end the watching, not the work. */
+static void explain_end(const struct rollout *rollout, GError **error)
 {
+    if (sy_error_code(*error) == SY_TIMEOUT && rollout->has_deployed) {
+        sy_error_set_hint(error, "Look at it with enclii status -e %s; enclii %s waits for it again.",
+                          rollout->environment, rollout->cli->command->name);
+    }
     if (sy_error_code(*error) != SY_CANCELLED || g_atomic_int_get(term_interrupted()) == 0) {
         return;
     }
@@ -311,7 +315,7 @@ bool rollout_run(struct cli *cli, const char *environment, GError **error)
     }
     if (!run_steps(&rollout, &failure)) {
         progress_clear_line(&rollout.progress);
-        explain_interruption(&rollout, &failure);
+        explain_end(&rollout, &failure);
         g_propagate_error(error, failure);
         return false;
     }

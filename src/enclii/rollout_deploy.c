@@ -93,6 +93,7 @@ static bool begin_deploy(struct rollout *rollout, struct rollout_member *member,
     if (is_there) {
         member->is_unchanged = latest->status == DEPLOYMENT_RUNNING;
         member->is_waited_for = !member->is_unchanged; /* the same is on its way already */
+        rollout->has_deployed = rollout->has_deployed || member->is_waited_for;
         member->deployment = g_steal_pointer(&latest);
         return true;
     }

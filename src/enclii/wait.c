@@ -232,7 +232,10 @@ static bool on_deployment_event(const struct stream_event *event, void *arg)
 
 bool deployment_outcome(const struct deployment *deployment, const char *service, GError **error)
 {
-    const char *message = deployment->error_message;
+    g_autofree char *message = g_strdup(deployment->error_message);
+    if (message != NULL) {
+        g_strchomp(message); /* it ends with log lines */
+    }
     switch ((enum deployment_status)deployment->status) {
     case DEPLOYMENT_RUNNING:
         return true;

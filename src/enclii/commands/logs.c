@@ -39,15 +39,44 @@ static void add_query(GString *target, const char *name, const char *value)
     }
 }
 
-static char *target_of(const struct cli *cli, const struct service *service, bool is_following)
+static bool is_of_build(const struct cli *cli)
 {
-    bool is_build = cli_has(cli, "build") || cli_has(cli, "release");
-    const char *release = cli_flag(cli, "release");
-    g_autofree char *base =
-        is_build ? client_target("/v1/services/%s/builds/%s/logs", service->id, release != NULL ? release : "latest")
-                 : client_target("/v1/services/%s/logs", service->id);
+    return cli_has(cli, "build") || cli_has(cli, "release");
+}
+
+/* The newest release, whatever became of it: the server's own "latest" is the latest that is ready. */
+static char *newest_release(struct cli *cli, const struct service *service, GError **error)
+{
+    g_autofree char *target = client_target("/v1/services/%s/releases?limit=1", service->id);
+    json_t *reply = client_get(cli->client, target, error);
+    const json_t *first = json_array_get(json_object_get(reply, "releases"), 0);
+    char *id = g_strdup(json_string_value(json_object_get(first, "id")));
+    if (reply != NULL && id == NULL) {
+        sy_fail(error, SY_NOT_FOUND, "%s has never been built", service->name);
+        sy_error_set_hint(error, "Build it: enclii up");
+    }
+    json_decref(reply);
+    return id;
+}
+
+static char *base_target(struct cli *cli, const struct service *service, GError **error)
+{
+    const char *named = cli_flag(cli, "release");
+    if (!is_of_build(cli)) {
+        return client_target("/v1/services/%s/logs", service->id);
+    }
+    g_autofree char *release = named != NULL ? g_strdup(named) : newest_release(cli, service, error);
+    return release != NULL ? client_target("/v1/services/%s/builds/%s/logs", service->id, release) : NULL;
+}
+
+static char *target_of(struct cli *cli, const struct service *service, bool is_following, GError **error)
+{
+    g_autofree char *base = base_target(cli, service, error);
+    if (base == NULL) {
+        return NULL;
+    }
     g_autoptr(GString) target = g_string_new(base);
-    add_query(target, "environment", is_build ? NULL : cli->environment);
+    add_query(target, "environment", is_of_build(cli) ? NULL : cli->environment);
     add_query(target, "since", cli_flag(cli, "since"));
     add_query(target, "until", cli_flag(cli, "until"));
     add_query(target, "grep", cli_flag(cli, "grep"));
@@ -214,8 +243,11 @@ static bool add_source(struct cli *cli, GPtrArray *sources, struct log_printer *
     g_ptr_array_add(sources, source);
     source->printer = printer;
     source->name = service->name;
-    source->is_build = cli_has(cli, "build") || cli_has(cli, "release");
-    source->target = target_of(cli, service, is_following);
+    source->is_build = is_of_build(cli);
+    source->target = target_of(cli, service, is_following, error);
+    if (source->target == NULL) {
+        return false;
+    }
     return !is_following || limit != 0 || source->is_build || skip_to_end(cli, source, service, error);
 }
 
