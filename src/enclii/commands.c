@@ -2,8 +2,12 @@
 
 const struct command *const commands[] = {
     /* from source to service */
+    &init_command,
+    &up_command,
+    &deploy_command,
     &ps_command,
     &status_command,
+    &logs_command,
     &events_command,
     &releases_command,
     &deployments_command,
