@@ -40,6 +40,8 @@ struct planner {
     bool has_one_writer;
     bool is_deploying; /* the desired deployment has not reached its end */
     bool has_failed;   /* an ACTION_FAIL was planned */
+    bool may_replace;  /* nothing stands between the desired deployment and its traffic but its instances */
+    bool is_occupied;  /* has_one_writer, and somebody else may still hold the volume */
     int64_t n_fresh, n_healthy, n_serving, n_leaving;
 };
 
@@ -124,6 +126,9 @@ static void count_instances(struct planner *planner)
         planner->n_healthy += is_healthy(instance);
         planner->n_serving += is_serving(planner, instance);
     }
+    const char *const *orphans = planner->input->orphans;
+    planner->is_occupied =
+        planner->has_one_writer && (planner->n_leaving > 0 || (orphans != NULL && orphans[0] != NULL));
 }
 
 /* --- the desired instances ------------------------------------------------------------------------------------------ */
@@ -195,7 +200,8 @@ static void plan_starting(struct planner *planner, const struct observed_instanc
 static void plan_fresh(struct planner *planner, const struct observed_instance *instance)
 {
     const struct instance *row = instance->row;
-    if (instance->is_busy) {
+    bool must_start = instance->container == CONTAINER_MISSING || instance->container == CONTAINER_STOPPED;
+    if (instance->is_busy || (must_start && planner->is_occupied)) {
         return;
     }
     if (instance->container == CONTAINER_MISSING && planner->is_deploying && row->restarts >= MAX_EARLY_CRASHES) {
@@ -227,7 +233,7 @@ static bool has_slot(const struct planner *planner, int64_t slot)
 
 static void plan_missing_slots(struct planner *planner)
 {
-    if (planner->has_one_writer && planner->n_leaving > 0) {
+    if (planner->is_occupied) {
         return; /* the volume is free when they are gone */
     }
     for (int64_t slot = 0; slot < planner->want; slot++) {
@@ -307,8 +313,9 @@ static void plan_leaving(struct planner *planner, const struct observed_instance
 static void plan_all_leaving(struct planner *planner)
 {
     bool is_ready = planner->n_serving == planner->want;
-    bool may_drain = planner->input->desired == NULL || planner->want == 0 || is_ready ||
-                     (planner->has_one_writer && !planner->has_failed);
+    /* What serves keeps serving while the release command runs, and when this pass ends the deployment. */
+    bool may_drain = planner->input->desired == NULL ||
+                     (planner->may_replace && !planner->has_failed && (is_ready || planner->has_one_writer));
     const char *why = planner->want == 0 ? "nothing is to run here"
                       : planner->has_one_writer && !is_ready
                           ? "its volume has one writer, so it ends before the new one starts"
@@ -348,7 +355,8 @@ static void plan_desired(struct planner *planner)
         add_action(planner, ACTION_CANCEL, NULL, "cancelled by its owner");
         return;
     }
-    if (!plan_begin(planner)) {
+    planner->may_replace = plan_begin(planner);
+    if (!planner->may_replace) {
         return;
     }
     for (size_t i = 0; i < planner->input->n_instances; i++) {
