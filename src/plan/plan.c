@@ -5,6 +5,7 @@
 #define MS INT64_C(1000)
 #define SECOND (1000 * MS)
 #define MAX_EARLY_CRASHES 3
+#define SERVING_GRACE_MS 30000 /* at least, between passing the gate and serving */
 
 const char *action_name(enum action_kind kind)
 {
@@ -173,6 +174,32 @@ static void plan_crashed(struct planner *planner, const struct observed_instance
     }
 }
 
+/* It has passed the gate and still does not serve: a deployment must not wait for that for ever. */
+static bool is_overdue(struct planner *planner, const struct observed_instance *instance)
+{
+    const struct deployment *desired = planner->input->desired;
+    const struct instance *row = instance->row;
+    bool is_awaited = desired->status == DEPLOYMENT_DEPLOYING && row->state == INSTANCE_ROUTED &&
+                      !is_serving(planner, instance) && (planner->input->is_edge_ready || !needs_edge(planner));
+    if (!is_awaited) {
+        return false;
+    }
+    int64_t since_us = MAX(row->state_since_us, desired->started_us);
+    int64_t deadline_us = since_us + MAX(desired->value.settings.health.grace_ms, SERVING_GRACE_MS) * MS;
+    if (planner->now_us < deadline_us) {
+        wake_at(planner, deadline_us);
+    }
+    return planner->now_us >= deadline_us;
+}
+
+static void fail_overdue(struct planner *planner, const struct observed_instance *instance)
+{
+    char words[96];
+    fail(planner, "HEALTH_FAILED", instance, "instance %s was healthy, but does not serve: it %s", instance->row->name,
+         instance->container != CONTAINER_RUNNING ? crash_words(instance, words)
+                                                  : "does not answer the edge's own health check");
+}
+
 static void plan_starting(struct planner *planner, const struct observed_instance *instance)
 {
     const struct health_rule *rule = &planner->input->desired->value.settings.health;
@@ -200,11 +227,16 @@ static void plan_starting(struct planner *planner, const struct observed_instanc
 static void plan_fresh(struct planner *planner, const struct observed_instance *instance)
 {
     const struct instance *row = instance->row;
+    if (is_overdue(planner, instance)) {
+        fail_overdue(planner, instance);
+        return;
+    }
     bool must_start = instance->container == CONTAINER_MISSING || instance->container == CONTAINER_STOPPED;
     if (instance->is_busy || (must_start && planner->is_occupied)) {
         return;
     }
-    if (instance->container == CONTAINER_MISSING && planner->is_deploying && row->restarts >= MAX_EARLY_CRASHES) {
+    bool gates = planner->is_deploying && row->state != INSTANCE_ROUTED;
+    if (instance->container == CONTAINER_MISSING && gates && row->restarts >= MAX_EARLY_CRASHES) {
         fail(planner, "DEPLOY_FAILED", instance, "instance %s could not be started: %s", row->name,
              row->health_detail != NULL ? row->health_detail : "the container engine refused");
     } else if (instance->container == CONTAINER_MISSING) {
