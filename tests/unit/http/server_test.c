@@ -229,8 +229,8 @@ static void request_id_is_taken_over_or_made(void)
 static void media_type_is_checked_where_a_body_is_expected(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(client_reply_t) text = client_request(app->port, "POST /v1/items HTTP/1.1\r\n" HOST TOKEN
-                                                             "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
+    g_autoptr(client_reply_t) text = client_request(
+        app->port, "POST /v1/items HTTP/1.1\r\n" HOST TOKEN "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
     g_assert_cmpint(text->status, ==, 415);
     g_autoptr(client_reply_t) plain = get(app, "/v1/items/1", JSON);
     g_assert_cmpint(plain->status, ==, 200);
