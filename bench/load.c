@@ -36,6 +36,8 @@ struct load {
     socklen_t address_length;
     char *method, *path, *body;
     char **headers;
+    char **targets; /* lines "path<tab>body", taken in turn; NULL: path and body */
+    guint n_targets;
     int n_connections;
     double rate, seconds, warmup;
     int epoll;
@@ -90,16 +92,27 @@ static void write_request(struct load *load, struct connection *connection)
     g_autoptr(GString) body = g_string_new(NULL);
     GString *out = connection->out;
     uint64_t counter = load->counter++;
+    const char *path = load->path;
+    const char *text = load->body;
+    g_autofree char *line = load->targets != NULL ? g_strdup(load->targets[counter % load->n_targets]) : NULL;
+    if (line != NULL) {
+        char *tab = strchr(line, '\t');
+        path = line;
+        text = tab != NULL ? tab + 1 : NULL;
+        if (tab != NULL) {
+            *tab = '\0';
+        }
+    }
     g_string_truncate(out, 0);
     g_string_append_printf(out, "%s ", load->method);
-    append_with_counter(out, load->path, counter);
+    append_with_counter(out, path, counter);
     g_string_append(out, " HTTP/1.1\r\nHost: localhost\r\n");
     for (char **header = load->headers; header != NULL && *header != NULL; header++) {
         append_with_counter(out, *header, counter);
         g_string_append(out, "\r\n");
     }
-    if (load->body != NULL) {
-        append_with_counter(body, load->body, counter);
+    if (text != NULL) {
+        append_with_counter(body, text, counter);
         g_string_append_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", body->len);
     }
     g_string_append(out, "\r\n");
@@ -323,8 +336,23 @@ static bool parse_endpoint(struct load *load, const char *text)
     return address->sin_port != 0;
 }
 
+static bool read_targets(struct load *load, const char *file, GError **error)
+{
+    g_autofree char *text = NULL;
+    if (file == NULL) {
+        return true;
+    }
+    if (!g_file_get_contents(file, &text, NULL, error)) {
+        return false;
+    }
+    load->targets = g_strsplit(g_strchomp(text), "\n", -1);
+    load->n_targets = g_strv_length(load->targets);
+    return load->n_targets > 0;
+}
+
 int main(int argc, char **argv)
 {
+    g_autofree char *targets = NULL;
     struct load load = {.n_connections = 16, .seconds = 5, .warmup = 1};
     g_autoptr(GError) error = NULL;
     const GOptionEntry entries[] = {
@@ -336,12 +364,14 @@ int main(int argc, char **argv)
         {"path", 'p', 0, G_OPTION_ARG_STRING, &load.path, "target; {n} becomes a number of its own", "PATH"},
         {"header", 'H', 0, G_OPTION_ARG_STRING_ARRAY, &load.headers, "header line", "LINE"},
         {"body", 'b', 0, G_OPTION_ARG_STRING, &load.body, "JSON body; {n} becomes a number of its own", "TEXT"},
+        {"paths", 'P', 0, G_OPTION_ARG_FILENAME, &targets, "lines of path, tab, body: taken in turn", "FILE"},
         {NULL},
     };
     g_autoptr(GOptionContext) context = g_option_context_new("unix:PATH|PORT: load on the loopback");
     g_option_context_add_main_entries(context, entries, NULL);
     if (!g_option_context_parse(context, &argc, &argv, &error) || argc != 2 || !parse_endpoint(&load, argv[1]) ||
-        load.n_connections < 1 || load.n_connections > MAX_CONNECTIONS || load.seconds <= 0 || load.seconds > 3600) {
+        !read_targets(&load, targets, &error) || load.n_connections < 1 || load.n_connections > MAX_CONNECTIONS ||
+        load.seconds <= 0 || load.seconds > 3600) {
         fprintf(stderr, "bench-load: %s\n", error != NULL ? error->message : "see --help");
         return 2;
     }

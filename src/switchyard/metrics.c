@@ -124,6 +124,7 @@ static void write_controller(struct app *app, GString *out)
     counter(out, "reconcile_actions_total", "Actions carried out.", stats.actions);
     counter(out, "reconcile_action_failures_total", "Actions that failed.", stats.action_failures);
     counter(out, "reconcile_edge_syncs_total", "Comparisons of the edge's table.", stats.edge_syncs);
+    counter(out, "reconcile_resyncs_total", "Looks at everything, for what has changed.", stats.resyncs);
     seconds_gauge(out, "reconcile_resync_seconds", "How long the last look at everything took.", stats.last_resync_us);
     gauge(out, "reconcile_is_leader", "1 when this process acts.", stats.is_leader);
 }

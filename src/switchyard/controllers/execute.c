@@ -247,7 +247,7 @@ static bool set_states(struct tx *tx, struct change *change, enum action_kind ki
             continue;
         }
         row->state = (int)state;
-        row->state_since_us = g_get_real_time();
+        row->state_since_us = clock_wall_us(pass->controller->app->clock);
         if (!instance_update(tx, row, error)) {
             return false;
         }

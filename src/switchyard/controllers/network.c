@@ -105,7 +105,7 @@ static bool assign(struct tx *tx, void *arg, GError **error)
             sy_error_set_hint(error, "Set network_pool to a larger or another range.");
             return false;
         }
-        if (!environment_update(tx, row, g_get_real_time(), error)) {
+        if (!environment_update(tx, row, clock_wall_us(app->clock), error)) {
             return false;
         }
     }
