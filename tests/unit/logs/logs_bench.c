@@ -16,7 +16,7 @@ static double ingest(size_t batch, const struct redactor *redactor)
     struct fixture fixture;
     struct log_line lines[256];
     int64_t time_us = 1;
-    fixture_open(&fixture, NULL);
+    fixture_open_in(&fixture, g_get_tmp_dir(), NULL);
     int64_t begin_us = g_get_monotonic_time();
     for (int n = 0; n < N_LINES; n += (int)batch) {
         for (size_t i = 0; i < batch; i++) {
@@ -36,7 +36,7 @@ static double ingest(size_t batch, const struct redactor *redactor)
 static double tail_ms(void)
 {
     struct fixture fixture;
-    fixture_open(&fixture, NULL);
+    fixture_open_in(&fixture, g_get_tmp_dir(), NULL);
     put_many(fixture.store, "bench/log", "web-1", TEXT, 1, N_LINES);
     g_autofree char *warm = read_texts(fixture.store, "bench/log", &(struct log_query){.limit = 100});
     int64_t begin_us = g_get_monotonic_time();
@@ -78,7 +78,7 @@ static void latencies(int64_t *out)
     g_autoptr(GError) error = NULL;
     g_mutex_init(&arrivals.lock);
     g_cond_init(&arrivals.arrived);
-    fixture_open(&fixture, NULL);
+    fixture_open_in(&fixture, g_get_tmp_dir(), NULL);
     struct log_follow *follow =
         log_follow_start(fixture.store, "bench/log", &(struct log_query){0}, note_arrival, NULL, &arrivals, &error);
     for (int i = 0; i < N_LATENCIES; i++) {
