@@ -291,9 +291,18 @@ static char *run_git(const struct repository *repository, const char *const *wor
     g_autoptr(GPtrArray) argv = g_ptr_array_new();
     g_autoptr(GError) error = NULL;
     g_auto(process_result_t) result = {0};
-    static const char *const start[] = {
-        "env",           "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",     "git",
-        "-cuser.name=t", "-cuser.email=t@example.com",  "-cinit.defaultBranch=main", "-ctag.gpgSign=false"};
+    static const char *const start[] = {"env",
+                                        "GIT_CONFIG_GLOBAL=/dev/null",
+                                        "GIT_CONFIG_NOSYSTEM=1",
+                                        "git",
+                                        "-c",
+                                        "user.name=t",
+                                        "-c",
+                                        "user.email=t@example.com",
+                                        "-c",
+                                        "init.defaultBranch=main",
+                                        "-c",
+                                        "tag.gpgSign=false"};
     for (size_t i = 0; i < G_N_ELEMENTS(start); i++) {
         g_ptr_array_add(argv, (char *)start[i]);
     }
@@ -429,24 +438,42 @@ static void what_is_fetched_is_a_plain_tree(void)
     repository_end(&repository);
 }
 
-static void nothing_of_the_repository_is_run(void)
+/* Adds a submodule as its author would, with a line more. */
+static void add_submodule(const struct repository *repository, const char *more)
+{
+    g_autofree char *submodule =
+        g_strdup_printf("[submodule \"x\"]\n\tpath = x\n\turl = %s\n%s", repository->url, more);
+    g_autofree char *head = run_git(repository, (const char *const[]){"rev-parse", "HEAD", NULL});
+    g_autofree char *entry = g_strdup_printf("160000,%s,x", head);
+    write_file(repository, ".gitattributes", "* filter=evil\n");
+    write_file(repository, ".gitmodules", submodule);
+    GIT(repository, "add", ".gitattributes", ".gitmodules");
+    GIT(repository, "update-index", "--add", "--cacheinfo", entry);
+    GIT(repository, "commit", "--quiet", "-m", "submodule");
+}
+
+static void submodules_are_not_fetched(void)
+{
+    struct repository repository = repository_new();
+    g_autofree char *inner = g_build_filename(repository.clone, "x", "file", NULL);
+    add_submodule(&repository, "");
+    ASSERT_FETCHED(&repository, "main", "one");
+    g_assert_cmpint(access(inner, F_OK), !=, 0);
+    repository_end(&repository);
+}
+
+static void repositories_made_to_harm_are_refused(void)
 {
     struct repository repository = repository_new();
     g_autofree char *mark = g_build_filename(repository.folder, "ran", NULL);
-    g_autofree char *attributes = g_strdup("* filter=evil\n");
-    g_autofree char *submodule =
-        g_strdup_printf("[submodule \"x\"]\n\tpath = x\n\turl = %s\n\tupdate = !touch %s\n", repository.url, mark);
-    write_file(&repository, ".gitattributes", attributes);
-    write_file(&repository, ".gitmodules", submodule);
-    GIT(&repository, "add", ".gitattributes", ".gitmodules");
-    g_autofree char *head = run_git(&repository, (const char *const[]){"rev-parse", "HEAD", NULL});
-    g_autofree char *entry = g_strdup_printf("160000,%s,x", head);
-    GIT(&repository, "update-index", "--add", "--cacheinfo", entry);
-    GIT(&repository, "commit", "--quiet", "-m", "submodule");
-    ASSERT_FETCHED(&repository, "main", "one");
+    g_autofree char *line = g_strdup_printf("\tupdate = !touch %s\n", mark);
+    g_autofree char *hash = NULL;
+    g_autoptr(GError) error = NULL;
+    add_submodule(&repository, line);
+    g_assert_false(fetch(&repository, "main", &hash, &error));
+    g_assert_error(error, SY_ERROR, SY_PROCESS_FAILED);
+    g_assert_nonnull(strstr(error->message, "gitmodulesUpdate"));
     g_assert_cmpint(access(mark, F_OK), !=, 0);
-    g_autofree char *inner = g_build_filename(repository.clone, "x", "file", NULL);
-    g_assert_cmpint(access(inner, F_OK), !=, 0);
     repository_end(&repository);
 }
 
@@ -541,7 +568,8 @@ int main(int argc, char **argv)
     g_test_add_func("/git/refs_follow_gits_rules", refs_follow_gits_rules);
     g_test_add_func("/git/branches_tags_and_hashes_are_fetched", branches_tags_and_hashes_are_fetched);
     g_test_add_func("/git/what_is_fetched_is_a_plain_tree", what_is_fetched_is_a_plain_tree);
-    g_test_add_func("/git/nothing_of_the_repository_is_run", nothing_of_the_repository_is_run);
+    g_test_add_func("/git/submodules_are_not_fetched", submodules_are_not_fetched);
+    g_test_add_func("/git/repositories_made_to_harm_are_refused", repositories_made_to_harm_are_refused);
     g_test_add_func("/git/missing_refs_and_repositories_are_told", missing_refs_and_repositories_are_told);
     g_test_add_func("/git/git_bombs_are_counted_not_unfolded", git_bombs_are_counted_not_unfolded);
     g_test_add_func("/git/can_be_cancelled", can_be_cancelled);

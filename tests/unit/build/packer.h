@@ -4,6 +4,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <glib.h>
+#include <locale.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -29,6 +30,9 @@ static inline struct packer packer_new(int filter)
 static inline void packer_entry(struct packer *packer, unsigned kind, const char *name, unsigned mode,
                                 const char *target, const char *content, int64_t size)
 {
+    /* For names that are not ASCII; what unpacks must not need it. */
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = uselocale(utf8);
     struct archive_entry *entry = archive_entry_new();
     archive_entry_copy_pathname(entry, name);
     archive_entry_set_filetype(entry, kind);
@@ -46,6 +50,8 @@ static inline void packer_entry(struct packer *packer, unsigned kind, const char
         g_assert_cmpint(archive_write_data(packer->archive, content, strlen(content)), ==, (gssize)strlen(content));
     }
     archive_entry_free(entry);
+    uselocale(before);
+    freelocale(utf8);
 }
 
 static inline void packer_file(struct packer *packer, const char *name, const char *content)
