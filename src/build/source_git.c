@@ -380,12 +380,10 @@ bool source_fetch_git(const char *url, const char *ref, const char *folder, unsi
         !pin_host(&fetching, error)) {
         return false;
     }
-    say(&fetching, "fetching %s of %s", fetching.ref, url);
     if (!git(&fetching, init, NULL, error) || !fetch_commit(&fetching, &commit, error) ||
         !check_out(&fetching, commit, error)) {
         return false;
     }
-    say(&fetching, "at commit %s", commit);
     *ret_commit = g_steal_pointer(&commit);
     return true;
 }
