@@ -36,7 +36,7 @@ static int look(const char *path, const struct stat *stat, int kind, struct FTW 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct source_limits limits = {
-        .entry_count = 50, .total_bytes = 1 << 20, .entry_bytes = 1 << 20, .ratio = 200};
+        .entry_count = 50, .total_bytes = 1 << 20, .entry_bytes = 1 << 20, .ratio = 200, .xz_bytes = 1 << 20};
     const char *shm = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : g_get_tmp_dir();
     g_autofree char *outer = g_build_filename(shm, "enclii-fuzz-XXXXXX", NULL);
     g_assert_nonnull(g_mkdtemp(outer));

@@ -315,6 +315,22 @@ static void bombs_end_at_the_ratio(void)
     assert_too_large(&packer, NULL, "200 times");
 }
 
+static void xz_ends_at_a_limit_of_its_own(void)
+{
+    struct source_limits limits = source_default_limits;
+    limits.xz_bytes = 1 << 20;
+    struct packer xz = packer_new(ARCHIVE_FILTER_XZ);
+    struct packer zstd = packer_new(ARCHIVE_FILTER_ZSTD);
+    pack_zeros(&xz, "zeros", 3 << 20);
+    pack_zeros(&zstd, "zeros", 3 << 20);
+    assert_too_large(&xz, &limits, "too many for xz");
+    struct box box = box_new();
+    struct source_tree tree;
+    g_auto(fd_t) archive = packer_end(&zstd);
+    g_assert_true(source_unpack(archive, box.fd, &limits, NULL, &tree, NULL));
+    box_end(&box);
+}
+
 static void totals_end_at_their_limit(void)
 {
     struct source_limits limits = source_default_limits;
@@ -523,6 +539,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/source/last_of_two_wins_but_not_through_a_link", last_of_two_wins_but_not_through_a_link);
     g_test_add_func("/source/bombs_end_at_the_ratio", bombs_end_at_the_ratio);
+    g_test_add_func("/source/xz_ends_at_a_limit_of_its_own", xz_ends_at_a_limit_of_its_own);
     g_test_add_func("/source/totals_end_at_their_limit", totals_end_at_their_limit);
     g_test_add_func("/source/one_file_ends_at_its_limit", one_file_ends_at_its_limit);
     g_test_add_func("/source/holes_count_in_full", holes_count_in_full);
