@@ -117,13 +117,15 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
     g_string_append_printf(out, "\nfrontend http\n%s\n", bind);
     g_string_append_printf(out, "    bind unix@%s/forward.sock mode 600 accept-proxy\n", folder);
     g_string_append_printf(out, "    maxconn %" G_GINT64_FORMAT "\n", connections);
-    g_string_append(out, "    log stdout len 4096 format raw local0 info\n");
+    /* Requests are logged as errors, so that HAProxy's own notices do not come between the objects. */
+    g_string_append(out, "    log stdout len 4096 format raw local0 err\n    option log-separate-errors\n");
     g_string_append(out, log_format);
     g_string_append(out, "    option dontlognull\n"
                          "    option idle-close-on-response\n"
                          "    unique-id-format %[uuid()]\n");
     g_string_append(out, "    # An old worker hands what still comes in on kept connections to the new one.\n"
                          "    http-request set-var(txn.is_late) bool(true) if { stopping }\n"
+                         "    http-request set-log-level err\n"
                          "    http-request set-log-level silent if { var(txn.is_late) -m bool }\n");
     g_string_append(out, request_rules);
     g_string_append(
