@@ -206,7 +206,7 @@ char *edge_server_keywords(const struct edge_backend *backend)
     int64_t interval_ms = clamp_or(backend->health_interval_ms, 5000, 100, 300000);
     int64_t fast_ms = MIN(interval_ms, 1000);
     return g_strdup_printf("check inter %" G_GINT64_FORMAT "ms fastinter %" G_GINT64_FORMAT
-                           "ms downinter %" G_GINT64_FORMAT "ms fall 2 rise 1",
+                           "ms downinter %" G_GINT64_FORMAT "ms fall 2 rise 1 pool-purge-delay 1s",
                            interval_ms, fast_ms, fast_ms);
 }
 
