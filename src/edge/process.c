@@ -369,7 +369,7 @@ bool edge_ensure(struct edge *edge, GError **error)
 static bool has_ended(struct edge *edge, int64_t pid)
 {
     reap(edge);
-    return !is_ours(edge, pid);
+    return edge->child != pid && !is_alive(pid);
 }
 
 static void kill_all(struct edge *edge, const struct edge_processes *processes, int signal)
