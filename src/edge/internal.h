@@ -128,6 +128,8 @@ bool edge_master_may_live(struct edge *edge);
 bool edge_master_lives(struct edge *edge);
 bool edge_ensure(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_end(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Pages and the waiting room. */
+bool edge_write_files(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* `haproxy -c`: SY_PROCESS_FAILED with its words. */
 bool edge_validate(struct edge *edge, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The last complaints that HAProxy has written since `offset` of its own log, in one line; may be empty. */

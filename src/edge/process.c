@@ -118,8 +118,7 @@ static char *with_bind(struct edge *edge, const char *text)
     return g_strdup_printf("%.*s%s%s", (int)(old + 1 - text), text, bind, rest != NULL ? rest : "\n");
 }
 
-/* What HAProxy needs to start: the table last applied when there is a good one, else an empty one. */
-static bool prepare_files(struct edge *edge, GError **error)
+bool edge_write_files(struct edge *edge, GError **error)
 {
     for (const struct edge_file *file = edge_files; file->name != NULL; file++) {
         g_autofree char *path = g_build_filename(edge->options.folder, file->name, NULL);
@@ -127,7 +126,13 @@ static bool prepare_files(struct edge *edge, GError **error)
             return false;
         }
     }
-    if (!write_if_other(edge->state_path, EMPTY_STATE, error)) {
+    return true;
+}
+
+/* What HAProxy needs to start: the table last applied when there is a good one, else an empty one. */
+static bool prepare_files(struct edge *edge, GError **error)
+{
+    if (!edge_write_files(edge, error) || !write_if_other(edge->state_path, EMPTY_STATE, error)) {
         return false;
     }
     g_autofree char *text = file_read(edge->configuration_path, CONFIGURATION_LIMIT, NULL, NULL);

@@ -283,6 +283,9 @@ GString *edge_render(const struct edge_options *options, int port, const struct 
     g_autoptr(GPtrArray) backends = sorted(table->backends, compare_backends);
     g_autoptr(GString) skeleton = g_string_new(NULL);
     add_body(skeleton, bind, options, backends, false);
+    for (const struct edge_file *file = edge_files; file->name != NULL; file++) {
+        g_string_append(skeleton, file->text); /* HAProxy reads them when it loads the configuration */
+    }
     g_autofree char *structure = sha256_hex(skeleton->str, skeleton->len);
     GString *out = g_string_new("# Written by switchyard, which replaces it at every change.\n");
     g_string_append_printf(out, SERVERS_LINE "%" G_GINT64_FORMAT "\n\nglobal\n" STRUCTURE_LINE "%s\n",

@@ -2,8 +2,10 @@
 #include <arpa/inet.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -106,6 +108,84 @@ static void killed_master_comes_back_with_its_table(void)
 static void killed_worker_comes_back_with_its_table(void)
 {
     check_kill(true);
+}
+
+/* As systemd does it, with the arguments of the unit. */
+static void one_that_somebody_else_started_is_ours(void)
+{
+    struct fixture fixture;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    struct edge_status status = status_of(fixture.edge);
+    struct peer *peer = serve_one(fixture.edge, 0);
+    kill((pid_t)status.pid, SIGKILL);
+    edge_status_clear(&status);
+    g_autofree char *socket = g_strconcat(fixture.edge->socket_paths[EDGE_MASTER_SOCKET], ",mode,600", NULL);
+    g_autofree char *program = g_find_program_in_path("haproxy");
+    char *argv[] = {program != NULL ? program : (char *)"/usr/sbin/haproxy",
+                    (char *)"-Ws",
+                    (char *)"-f",
+                    fixture.edge->configuration_path,
+                    (char *)"-p",
+                    fixture.edge->pid_path,
+                    (char *)"-S",
+                    socket,
+                    NULL};
+    GPid pid;
+    int64_t unused = 0;
+    char *holder;
+    while ((holder = edge_port_holder(edge_port(fixture.edge), &unused)) != NULL) {
+        g_free(holder); /* its worker, for a moment */
+        g_usleep(1000);
+    }
+    g_assert_true(g_spawn_async(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL,
+                                &pid, &error));
+    for (bool is_running = false; !is_running;) {
+        status = (struct edge_status){0};
+        is_running = edge_status(fixture.edge, &status, NULL) && status.is_running;
+        edge_status_clear(&status);
+        g_usleep(1000);
+    }
+    start(fixture.edge);
+    status = status_of(fixture.edge);
+    g_assert_cmpint(status.pid, ==, pid);
+    edge_status_clear(&status);
+    peer_free(peer);
+    peer = serve_one(fixture.edge, 1);
+    g_free(body_of(fixture.edge, "one.localhost", "/", 200));
+    fixture_done(&fixture);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    peer_free(peer);
+}
+
+/* Nobody cuts the log: HAProxy meets its limit of file size and goes on without a log. */
+static void full_log_does_not_stop_traffic(void)
+{
+    struct fixture fixture;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    struct edge_processes processes = {0};
+    struct stat found;
+    struct rlimit limit;
+    struct peer *peer = serve_one(fixture.edge, 0);
+    g_autofree char *path = g_build_filename(fixture.folder, "access.log", NULL);
+    g_assert_true(edge_ask_processes(fixture.edge, &processes, &error));
+    g_assert_cmpint(prlimit((pid_t)processes.worker, RLIMIT_FSIZE, NULL, &limit), ==, 0);
+    g_assert_cmpint(limit.rlim_cur, ==, 256 << 20);
+    limit.rlim_cur = 500;
+    g_assert_cmpint(prlimit((pid_t)processes.worker, RLIMIT_FSIZE, &limit, NULL), ==, 0);
+    for (int i = 0; i < 20; i++) {
+        g_free(body_of(fixture.edge, "one.localhost", "/", 200));
+    }
+    g_assert_cmpint(stat(path, &found), ==, 0);
+    g_assert_cmpint(found.st_size, <=, 500);
+    g_assert_cmpint(found.st_size, >, 0);
+    fixture_done(&fixture);
+    peer_free(peer);
 }
 
 static void apply_starts_a_dead_one(void)
@@ -331,6 +411,8 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/life/outlives", outlives_us_and_is_found_again);
     g_test_add_func("/edge/life/kill-master", killed_master_comes_back_with_its_table);
     g_test_add_func("/edge/life/kill-worker", killed_worker_comes_back_with_its_table);
+    g_test_add_func("/edge/life/adopts", one_that_somebody_else_started_is_ours);
+    g_test_add_func("/edge/life/full-log", full_log_does_not_stop_traffic);
     g_test_add_func("/edge/life/apply", apply_starts_a_dead_one);
     g_test_add_func("/edge/life/stop", stop_ends_it_and_is_true_twice);
     g_test_add_func("/edge/life/port", taken_port_names_who_holds_it);

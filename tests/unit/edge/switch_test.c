@@ -117,6 +117,44 @@ static void await_requests(struct load *load, int more)
     await(has_progressed, &progress, "requests go on");
 }
 
+/* Looks all the time, also during reloads: the server in service is always there. */
+struct watch {
+    struct edge *edge;
+    int is_over; /* atomic */
+    int looks;
+    GThread *thread;
+};
+
+static gpointer look_all_the_time(gpointer data)
+{
+    struct watch *watch = data;
+    while (g_atomic_int_get(&watch->is_over) == 0) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GPtrArray) servers = NULL;
+        struct edge_status status = {0};
+        bool ok = edge_observe(watch->edge, &servers, &error) && edge_status(watch->edge, &status, &error);
+        g_assert_no_error(error);
+        g_assert_true(ok && status.is_running);
+        g_assert_cmpint(servers->len, >=, 1);
+        edge_status_clear(&status);
+        watch->looks++;
+    }
+    return NULL;
+}
+
+static void watch_start(struct watch *watch, struct edge *edge)
+{
+    *watch = (struct watch){.edge = edge};
+    watch->thread = g_thread_new("watch", look_all_the_time, watch);
+}
+
+static void watch_end(struct watch *watch)
+{
+    g_atomic_int_set(&watch->is_over, 1);
+    g_thread_join(watch->thread);
+    g_assert_cmpint(watch->looks, >, 10);
+}
+
 /* --- switching ------------------------------------------------------------------------------------------------------------ */
 
 struct quiet {
@@ -152,6 +190,7 @@ static void thirty_switches_and_six_reloads_lose_nothing(void)
     enum { SWITCHES = 30 };
     struct fixture fixture;
     struct load load;
+    struct watch watch;
     if (!fixture_init(&fixture)) {
         return;
     }
@@ -160,6 +199,7 @@ static void thirty_switches_and_six_reloads_lose_nothing(void)
     g_autofree char *name = g_strdup("i-start");
     apply(fixture.edge, table_of(0, name, peer, NULL, NULL), 0);
     load_start(&load, edge_port(fixture.edge));
+    watch_start(&watch, fixture.edge);
     for (int i = 0; i < SWITCHES; i++) {
         struct peer *next = peer_new("one");
         g_autofree char *next_name = g_strdup_printf("i-%d", i);
@@ -178,6 +218,7 @@ static void thirty_switches_and_six_reloads_lose_nothing(void)
         name = g_steal_pointer(&next_name);
     }
     g_assert_cmpint(reloads, ==, SWITCHES / 5 - 1);
+    watch_end(&watch);
     load_end(&load, SWITCHES * 20);
     fixture_done(&fixture);
     peer_free(peer);
