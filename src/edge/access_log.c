@@ -78,7 +78,7 @@ char *edge_words(const char *output)
         }
     }
     if (words->len == 0) {
-        g_string_append(words, "it gave no reason");
+        g_string_append(words, "no reason given (under systemd: journalctl -u enclii-edge)");
     }
     return g_string_free(g_steal_pointer(&words), FALSE);
 }

@@ -170,14 +170,13 @@ static bool survey(struct edge *edge, const struct intent *intent, struct edge_a
     if (!edge_ask_info(edge, &info, error) || !edge_ask_servers(edge, &live, error)) {
         return false;
     }
-    g_autoptr(GPtrArray) hosts = NULL;
-    result->was_reloaded = g_strcmp0(info.description, wanted) != 0;
-    hosts = find_host_changes(edge, intent->table, error);
+    g_autoptr(GPtrArray) hosts = find_host_changes(edge, intent->table, error);
     if (hosts == NULL) {
         return false;
     }
-    g_autoptr(GPtrArray) changes = edge_difference(live, intent->table, result);
+    g_ptr_array_unref(edge_difference(live, intent->table, result)); /* counts */
     result->hosts_changed = (int)hosts->len;
+    result->was_reloaded = g_strcmp0(info.description, wanted) != 0;
     return true;
 }
 

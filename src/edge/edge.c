@@ -11,7 +11,8 @@
 
 #define DEFAULT_CONNECTIONS 10000
 #define RESERVED_FILES 1000 /* listeners, checks, pipes, idle connections to servers */
-#define LOOKS 5
+#define LOOK_US (5 * G_USEC_PER_SEC)
+#define PAUSE_US (10 * 1000)
 
 /* --- life ---------------------------------------------------------------------------------------------------------------- */
 
@@ -183,16 +184,21 @@ static bool look(struct edge *edge, GPtrArray **ret_servers, GError **error)
 
 bool edge_observe(struct edge *edge, GPtrArray **ret_servers, GError **error)
 {
+    int64_t deadline_us = g_get_monotonic_time() + LOOK_US;
     edge_bound_logs(edge);
-    for (int i = 0;; i++) {
+    for (;;) {
         g_autoptr(GError) failure = NULL;
         if (look(edge, ret_servers, &failure)) {
             return true;
         }
-        if (sy_error_code(failure) != SY_NOT_FOUND || i == LOOKS) {
+        if (sy_error_code(failure) != SY_NOT_FOUND) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return false;
         }
+        if (g_get_monotonic_time() > deadline_us) {
+            return sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy has no worker that stays");
+        }
+        g_usleep(PAUSE_US);
     }
 }
 
@@ -205,7 +211,7 @@ bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **err
     edge_bound_logs(edge);
     *ret_status = (struct edge_status){0};
     if (!edge_ask_processes(edge, &processes, error)) {
-        if (edge_master_is_alive(edge)) {
+        if (edge_master_lives(edge)) {
             return false;
         }
         g_clear_error(error); /* that it does not run is the answer */

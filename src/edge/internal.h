@@ -123,10 +123,13 @@ bool edge_ask_servers(struct edge *edge, GPtrArray **ret_servers, GError **error
 
 /* --- process.c, reload.c, access_log.c; all under edge->lock ------------------------------------------------------------- */
 
-/* Whether the pid file names a living HAProxy of ours. Needs no lock. */
-bool edge_master_is_alive(struct edge *edge);
+/* Whether a HAProxy of ours runs, answering or not; the first also when in doubt. Need no lock. */
+bool edge_master_may_live(struct edge *edge);
+bool edge_master_lives(struct edge *edge);
 bool edge_ensure(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_end(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Pages and the waiting room. */
+bool edge_write_files(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* `haproxy -c`: SY_PROCESS_FAILED with its words. */
 bool edge_validate(struct edge *edge, const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* The last complaints that HAProxy has written since `offset` of its own log, in one line; may be empty. */
@@ -150,6 +153,7 @@ struct edge {
     char *socket_paths[2]; /* by enum edge_socket */
     GMutex lock;           /* start, stop, apply; taken before the two below */
     int port;              /* atomic */
+    int master;            /* atomic: pid of the master that answered last; 0: none yet */
     pid_t child;           /* HAProxy as a child of ours, to be reaped; 0: none */
     GMutex stats_lock;
     struct edge_stats stats;

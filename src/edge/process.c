@@ -51,9 +51,25 @@ static int64_t recorded_pid(const struct edge *edge)
     return text != NULL && int_parse(g_strstrip(text), 2, INT32_MAX, &pid) ? pid : 0;
 }
 
-bool edge_master_is_alive(struct edge *edge)
+static bool is_alive(int64_t pid)
 {
-    return is_ours(edge, recorded_pid(edge));
+    g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/stat", pid);
+    g_autofree char *text = file_read(path, 4096, NULL, NULL);
+    const char *state = text != NULL ? strrchr(text, ')') : NULL;
+    return state != NULL && state[1] == ' ' && strchr("ZXx", state[2]) == NULL;
+}
+
+/* While the master reloads, its pid file is empty and its arguments may be for a moment: one that has answered before is
+ * known by its pid. Only good for deciding whether to wait a little: somebody else may have that pid by now. */
+bool edge_master_may_live(struct edge *edge)
+{
+    int known = g_atomic_int_get(&edge->master);
+    return (known != 0 && is_alive(known)) || is_ours(edge, recorded_pid(edge));
+}
+
+bool edge_master_lives(struct edge *edge)
+{
+    return is_ours(edge, g_atomic_int_get(&edge->master)) || is_ours(edge, recorded_pid(edge));
 }
 
 /* The master that answers. Waits while one that the pid file names is alive without answering yet (it reloads, or
@@ -64,9 +80,10 @@ static bool find_master(struct edge *edge, struct edge_processes *ret_processes,
     if (edge_ask_processes(edge, ret_processes, &failure)) {
         return true;
     }
-    if (edge_master_is_alive(edge)) {
-        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "HAProxy runs as pid %" G_GINT64_FORMAT ", but ",
-                                   recorded_pid(edge));
+    if (!edge_master_lives(edge)) {
+        g_atomic_int_set(&edge->master, 0);
+    } else {
+        g_propagate_prefixed_error(error, g_steal_pointer(&failure), "HAProxy runs, but ");
         sy_error_set_hint(error, "End that process; it is started again at once.");
     }
     return false;
@@ -101,8 +118,7 @@ static char *with_bind(struct edge *edge, const char *text)
     return g_strdup_printf("%.*s%s%s", (int)(old + 1 - text), text, bind, rest != NULL ? rest : "\n");
 }
 
-/* What HAProxy needs to start: the table last applied when there is a good one, else an empty one. */
-static bool prepare_files(struct edge *edge, GError **error)
+bool edge_write_files(struct edge *edge, GError **error)
 {
     for (const struct edge_file *file = edge_files; file->name != NULL; file++) {
         g_autofree char *path = g_build_filename(edge->options.folder, file->name, NULL);
@@ -110,7 +126,13 @@ static bool prepare_files(struct edge *edge, GError **error)
             return false;
         }
     }
-    if (!write_if_other(edge->state_path, EMPTY_STATE, error)) {
+    return true;
+}
+
+/* What HAProxy needs to start: the table last applied when there is a good one, else an empty one. */
+static bool prepare_files(struct edge *edge, GError **error)
+{
+    if (!edge_write_files(edge, error) || !write_if_other(edge->state_path, EMPTY_STATE, error)) {
         return false;
     }
     g_autofree char *text = file_read(edge->configuration_path, CONFIGURATION_LIMIT, NULL, NULL);
@@ -352,7 +374,7 @@ bool edge_ensure(struct edge *edge, GError **error)
 static bool has_ended(struct edge *edge, int64_t pid)
 {
     reap(edge);
-    return !is_ours(edge, pid);
+    return edge->child != pid && !is_alive(pid);
 }
 
 static void kill_all(struct edge *edge, const struct edge_processes *processes, int signal)
@@ -387,7 +409,7 @@ bool edge_end(struct edge *edge, GError **error)
     struct edge_processes processes = {0};
     reap(edge);
     if (!edge_ask_processes(edge, &processes, NULL)) {
-        processes.master = edge_master_is_alive(edge) ? recorded_pid(edge) : 0;
+        processes.master = is_ours(edge, recorded_pid(edge)) ? recorded_pid(edge) : 0;
     }
     unlink(edge->configuration_path); /* first: systemd looks for it before it starts the unit again */
     unlink(edge->map_path);

@@ -112,8 +112,9 @@ static bool reload(struct edge *edge, GError **error)
 bool edge_reload(struct edge *edge, const GString *configuration, const GString *map, GError **error)
 {
     g_autofree char *before = file_read(edge->configuration_path, CONFIGURATION_LIMIT, NULL, NULL);
-    if (!check_port(edge, before, configuration->str, error) || !validate(edge, configuration, error) ||
-        !save_state(edge, error) || !file_replace(edge->map_path, map->str, map->len, 0640, error) ||
+    if (!check_port(edge, before, configuration->str, error) || !edge_write_files(edge, error) ||
+        !validate(edge, configuration, error) || !save_state(edge, error) ||
+        !file_replace(edge->map_path, map->str, map->len, 0640, error) ||
         !file_replace(edge->configuration_path, configuration->str, configuration->len, 0640, error)) {
         return false;
     }

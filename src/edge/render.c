@@ -117,13 +117,15 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
     g_string_append_printf(out, "\nfrontend http\n%s\n", bind);
     g_string_append_printf(out, "    bind unix@%s/forward.sock mode 600 accept-proxy\n", folder);
     g_string_append_printf(out, "    maxconn %" G_GINT64_FORMAT "\n", connections);
-    g_string_append(out, "    log stdout len 4096 format raw local0 info\n");
+    /* Requests are logged as errors, so that HAProxy's own notices do not come between the objects. */
+    g_string_append(out, "    log stdout len 4096 format raw local0 err\n    option log-separate-errors\n");
     g_string_append(out, log_format);
     g_string_append(out, "    option dontlognull\n"
                          "    option idle-close-on-response\n"
                          "    unique-id-format %[uuid()]\n");
     g_string_append(out, "    # An old worker hands what still comes in on kept connections to the new one.\n"
                          "    http-request set-var(txn.is_late) bool(true) if { stopping }\n"
+                         "    http-request set-log-level err\n"
                          "    http-request set-log-level silent if { var(txn.is_late) -m bool }\n");
     g_string_append(out, request_rules);
     g_string_append(
@@ -204,7 +206,7 @@ char *edge_server_keywords(const struct edge_backend *backend)
     int64_t interval_ms = clamp_or(backend->health_interval_ms, 5000, 100, 300000);
     int64_t fast_ms = MIN(interval_ms, 1000);
     return g_strdup_printf("check inter %" G_GINT64_FORMAT "ms fastinter %" G_GINT64_FORMAT
-                           "ms downinter %" G_GINT64_FORMAT "ms fall 2 rise 1",
+                           "ms downinter %" G_GINT64_FORMAT "ms fall 2 rise 1 pool-purge-delay 1s",
                            interval_ms, fast_ms, fast_ms);
 }
 
@@ -281,6 +283,9 @@ GString *edge_render(const struct edge_options *options, int port, const struct 
     g_autoptr(GPtrArray) backends = sorted(table->backends, compare_backends);
     g_autoptr(GString) skeleton = g_string_new(NULL);
     add_body(skeleton, bind, options, backends, false);
+    for (const struct edge_file *file = edge_files; file->name != NULL; file++) {
+        g_string_append(skeleton, file->text); /* HAProxy reads them when it loads the configuration */
+    }
     g_autofree char *structure = sha256_hex(skeleton->str, skeleton->len);
     GString *out = g_string_new("# Written by switchyard, which replaces it at every change.\n");
     g_string_append_printf(out, SERVERS_LINE "%" G_GINT64_FORMAT "\n\nglobal\n" STRUCTURE_LINE "%s\n",

@@ -26,6 +26,7 @@ struct rows {
     bool is_csv;
     char *cells[COLUMNS_MAX];
     size_t n;
+    size_t needed; /* cells that a row must have for every column that was looked for */
 };
 
 /* Takes a quoted cell's quotes away in place; returns what follows it. */
@@ -123,6 +124,7 @@ static bool find_columns(struct rows *rows, const struct column *columns, GError
         if (*columns[c].ret_index < 0) {
             return is_missing(error, columns[c].name);
         }
+        rows->needed = MAX(rows->needed, (size_t)*columns[c].ret_index + 1);
     }
     return true;
 }
@@ -192,10 +194,10 @@ static bool read_stats(struct rows *rows, GPtrArray *servers, GError **error)
         return false;
     }
     while (next_row(rows)) {
-        const char *type = cell(rows, at.type);
-        if (type == NULL || cell(rows, at.address) == NULL) {
+        if (rows->n < rows->needed) {
             return sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy's statistics end in the middle of a row");
         }
+        const char *type = cell(rows, at.type);
         /* Backends with '_' are our own. */
         if (strcmp(type, "2") == 0 && rows->cells[at.backend][0] != '_') {
             g_ptr_array_add(servers, read_stat(rows, &at));
@@ -242,7 +244,7 @@ static bool read_states(struct rows *rows, GPtrArray *servers, GError **error)
         return false;
     }
     while (next_row(rows)) {
-        if (cell(rows, port) == NULL || cell(rows, admin) == NULL) {
+        if (rows->n < rows->needed) {
             return sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy's list of servers ends in the middle of a row");
         }
         if (cell(rows, backend)[0] == '_') {

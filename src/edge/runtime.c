@@ -154,7 +154,7 @@ static GString *ask_master(struct edge *edge, const char *command, GError **erro
             g_string_free(reply, TRUE);
             sy_fail(&failure, SY_EDGE_UNAVAILABLE, "HAProxy's master gives no answer to \"%s\"", command);
         }
-        if (g_get_monotonic_time() > deadline_us || !edge_master_is_alive(edge)) {
+        if (g_get_monotonic_time() > deadline_us || !edge_master_may_live(edge)) {
             g_propagate_error(error, g_steal_pointer(&failure));
             return NULL;
         }
@@ -165,7 +165,11 @@ static GString *ask_master(struct edge *edge, const char *command, GError **erro
 bool edge_ask_processes(struct edge *edge, struct edge_processes *ret_processes, GError **error)
 {
     g_autoptr(GString) reply = ask_master(edge, "show proc", error);
-    return reply != NULL && edge_parse_processes(reply->str, reply->len, ret_processes, error);
+    if (reply == NULL || !edge_parse_processes(reply->str, reply->len, ret_processes, error)) {
+        return false;
+    }
+    g_atomic_int_set(&edge->master, (int)ret_processes->master);
+    return true;
 }
 
 GString *edge_ask_worker(struct edge *edge, int64_t pid, const char *command, GError **error)
