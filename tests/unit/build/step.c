@@ -48,7 +48,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "fail") == 0) {
         puts("compiling shop.c");
-        fputs("shop.c:3: error: no such thing\n", stderr);
+        puts("shop.c:3: error: no such thing");
         return (int)strtol(argument, NULL, 10);
     }
     if (strcmp(what, "wait") == 0) {
