@@ -30,12 +30,10 @@ static bool is_in_engine(const char *reference)
 /* What switchyard would forward. */
 static char **host_variables(void)
 {
-    static const char *const names[] = {"HTTP_PROXY", "HTTPS_PROXY",   "NO_PROXY",           "GOPROXY",
-                                        "GOSUMDB",    "PIP_INDEX_URL", "NPM_CONFIG_REGISTRY"};
     char **variables = NULL;
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        if (g_getenv(names[i]) != NULL) {
-            variables = g_environ_setenv(variables, names[i], g_getenv(names[i]), TRUE);
+    for (const char *const *name = build_forward_names; *name != NULL; name++) {
+        if (g_getenv(*name) != NULL) {
+            variables = g_environ_setenv(variables, *name, g_getenv(*name), TRUE);
         }
     }
     return variables;

@@ -8,7 +8,7 @@
 #define MIB (INT64_C(1) << 20)
 
 extern struct engine *engine;
-extern char *installation; /* a name of this run's own */
+extern char *installation;     /* a name of this run's own */
 extern const char *trial_step; /* path of the step program */
 
 /* False, with the whole plan skipped, when ENCLII_TEST_ENGINE names no engine. step_program may be NULL. */
