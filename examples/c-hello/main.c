@@ -11,13 +11,13 @@
 
 #define GREETING "Hello from c-hello, version 1\n"
 
+static atomic_int connections;
 static atomic_int running; /* requests begun and not yet answered in full */
 static atomic_bool stopping;
 
 static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *text)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
     MHD_add_response_header(response, "Content-Type", "text/plain; charset=utf-8");
     if (atomic_load(&stopping)) {
         MHD_add_response_header(response, "Connection", "close");
@@ -58,6 +58,23 @@ static void complete(void *arg, struct MHD_Connection *connection, void **state,
     }
 }
 
+static void count(void *arg, struct MHD_Connection *connection, void **state, enum MHD_ConnectionNotificationCode code)
+{
+    (void)arg, (void)connection, (void)state;
+    atomic_fetch_add(&connections, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
+}
+
+/* Until nobody is connected, or nothing was asked for a second; at most 20 s. */
+static void finish_requests(void)
+{
+    const struct timespec tick = {.tv_nsec = 10 * 1000 * 1000};
+    int quiet = 0;
+    for (int i = 0; i < 2000 && quiet < 100 && atomic_load(&connections) > 0; i++) {
+        quiet = atomic_load(&running) > 0 ? 0 : quiet + 1;
+        nanosleep(&tick, NULL);
+    }
+}
+
 int main(void)
 {
     const char *text = getenv("PORT");
@@ -72,7 +89,7 @@ int main(void)
     struct MHD_Daemon *daemon =
         MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, (uint16_t)port, NULL, NULL, handle, NULL,
                          MHD_OPTION_THREAD_POOL_SIZE, 2u, MHD_OPTION_NOTIFY_COMPLETED, complete, NULL,
-                         MHD_OPTION_CONNECTION_TIMEOUT, 75u, MHD_OPTION_END);
+                         MHD_OPTION_NOTIFY_CONNECTION, count, NULL, MHD_OPTION_CONNECTION_TIMEOUT, 75u, MHD_OPTION_END);
     if (daemon == NULL) {
         fprintf(stderr, "cannot listen on port %ld\n", port);
         return 1;
@@ -83,9 +100,7 @@ int main(void)
     sigwait(&ends, &number);
     atomic_store(&stopping, true);
     MHD_quiesce_daemon(daemon);
-    for (int i = 0; i < 2000 && atomic_load(&running) > 0; i++) {
-        nanosleep(&(struct timespec){.tv_nsec = 10 * 1000 * 1000}, NULL);
-    }
+    finish_requests();
     MHD_stop_daemon(daemon);
     printf("stopped\n");
     return 0;

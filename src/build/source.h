@@ -18,6 +18,7 @@ struct source_limits {
     int64_t total_bytes; /* unpacked; default 4 GiB */
     int64_t entry_bytes; /* default 2 GiB */
     int64_t ratio;       /* unpacked : packed, once beyond 64 MiB; default 200 */
+    int64_t xz_bytes;    /* unpacked from xz, which may keep all of it in memory as its dictionary; default 512 MiB */
 };
 extern const struct source_limits source_default_limits;
 

@@ -125,21 +125,21 @@ static GPtrArray *git_argv(const struct fetching *fetching)
                                         "SSH_ASKPASS=true",
                                         "GIT_LFS_SKIP_SMUDGE=1",
                                         "LC_ALL=C.UTF-8"};
-    static const char *const options[] = {"git",
-                                          "-ccore.hooksPath=/dev/null",
-                                          "-ccore.fsmonitor=false",
-                                          "-ccore.symlinks=true",
-                                          "-ccore.autocrlf=false",
-                                          "-cprotocol.version=2",
-                                          "-ccredential.helper=",
-                                          "-csubmodule.recurse=false",
-                                          "-cfetch.fsckObjects=true",
-                                          "-cfetch.fsck.zeroPaddedFilemode=ignore",
-                                          "-cfetch.fsck.missingSpaceBeforeDate=ignore",
-                                          "-cgc.auto=0",
-                                          "-cmaintenance.auto=false",
-                                          "-cadvice.detachedHead=false",
-                                          "-cinit.defaultBranch=main"};
+    static const char *const options[] = {"core.hooksPath=/dev/null",
+                                          "core.fsmonitor=false",
+                                          "core.symlinks=true",
+                                          "core.autocrlf=false",
+                                          "protocol.version=2",
+                                          "credential.helper=",
+                                          "submodule.recurse=false",
+                                          "fetch.fsckObjects=true",
+                                          "fetch.fsck.zeroPaddedFilemode=ignore",
+                                          "fetch.fsck.missingSpaceBeforeDate=ignore",
+                                          "fetch.fsck.badTimezone=ignore",
+                                          "gc.auto=0",
+                                          "maintenance.auto=false",
+                                          "advice.detachedHead=false",
+                                          "init.defaultBranch=main"};
     GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
     for (size_t i = 0; i < G_N_ELEMENTS(start); i++) {
         add(argv, start[i]);
@@ -147,14 +147,18 @@ static GPtrArray *git_argv(const struct fetching *fetching)
     add(argv,
         fetching->flags & SOURCE_GIT_ALLOW_FILE ? "GIT_ALLOW_PROTOCOL=https:ssh:file" : "GIT_ALLOW_PROTOCOL=https:ssh");
     g_ptr_array_add(argv, ssh_command(fetching));
+    add(argv, "git");
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
+        add(argv, "-c");
         add(argv, options[i]);
     }
     /* A redirection would lead past the check of the address. */
+    add(argv, "-c");
     add(argv,
-        fetching->flags & SOURCE_GIT_ALLOW_PRIVATE ? "-chttp.followRedirects=initial" : "-chttp.followRedirects=false");
+        fetching->flags & SOURCE_GIT_ALLOW_PRIVATE ? "http.followRedirects=initial" : "http.followRedirects=false");
     if (fetching->addresses != NULL && fetching->parts.scheme == GIT_HTTPS) {
-        g_ptr_array_add(argv, g_strdup_printf("-chttp.curloptResolve=%s:%d:%s", fetching->parts.host,
+        add(argv, "-c");
+        g_ptr_array_add(argv, g_strdup_printf("http.curloptResolve=%s:%d:%s", fetching->parts.host,
                                               fetching->parts.port, fetching->addresses));
     }
     return argv;
@@ -376,12 +380,10 @@ bool source_fetch_git(const char *url, const char *ref, const char *folder, unsi
         !pin_host(&fetching, error)) {
         return false;
     }
-    say(&fetching, "fetching %s of %s", fetching.ref, url);
     if (!git(&fetching, init, NULL, error) || !fetch_commit(&fetching, &commit, error) ||
         !check_out(&fetching, commit, error)) {
         return false;
     }
-    say(&fetching, "at commit %s", commit);
     *ret_commit = g_steal_pointer(&commit);
     return true;
 }

@@ -15,6 +15,7 @@ const struct source_limits source_default_limits = {
     .total_bytes = INT64_C(4) << 30,
     .entry_bytes = INT64_C(2) << 30,
     .ratio = 200,
+    .xz_bytes = INT64_C(512) << 20,
 };
 
 char *source_label(const char *name)

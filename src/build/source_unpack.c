@@ -79,7 +79,7 @@ static bool fail_reading(struct unpacking *unpacking, GError **error)
     return false;
 }
 
-static bool check_ratio(struct unpacking *unpacking, GError **error)
+static bool check_packing(struct unpacking *unpacking, GError **error)
 {
     int64_t unpacked = archive_filter_bytes(unpacking->archive, 0);
     if (is_cancelled(unpacking)) {
@@ -88,6 +88,13 @@ static bool check_ratio(struct unpacking *unpacking, GError **error)
     if (unpacked > RATIO_FROM_BYTES && unpacked / unpacking->limits->ratio > unpacking->packed_bytes) {
         return sy_fail(error, SY_TOO_LARGE, "the archive unpacks to more than %" G_GINT64_FORMAT " times its size",
                        unpacking->limits->ratio);
+    }
+    bool is_xz = archive_filter_code(unpacking->archive, 0) == ARCHIVE_FILTER_XZ;
+    if (is_xz && unpacked > unpacking->limits->xz_bytes) {
+        sy_fail(error, SY_TOO_LARGE, "the archive unpacks to more than %" G_GINT64_FORMAT " bytes, too many for xz",
+                unpacking->limits->xz_bytes);
+        sy_error_set_hint(error, "Compress it by zstd or gzip.");
+        return false;
     }
     return true;
 }
@@ -253,7 +260,7 @@ static bool write_content(struct unpacking *unpacking, const struct place *place
         if (offset < 0 || offset > size || (int64_t)length > size - offset) {
             return sy_fail(error, SY_INVALID_INPUT, "%s: holds more than its header says", place->label);
         }
-        if (!check_ratio(unpacking, error) || !write_at(fd, bytes, length, offset, error)) {
+        if (!check_packing(unpacking, error) || !write_at(fd, bytes, length, offset, error)) {
             g_prefix_error(error, "%s: ", place->label);
             return false;
         }
@@ -384,7 +391,7 @@ static bool unpack_all(struct unpacking *unpacking, GError **error)
             return sy_fail(error, SY_TOO_LARGE, "the archive holds more than %" G_GINT64_FORMAT " entries",
                            unpacking->limits->entry_count);
         }
-        if (!check_ratio(unpacking, error) || !unpack_entry(unpacking, entry, error)) {
+        if (!check_packing(unpacking, error) || !unpack_entry(unpacking, entry, error)) {
             return false;
         }
     }
