@@ -1,9 +1,12 @@
 /* A container engine as Enclii needs it: a table of functions, so that Docker, Podman and (later)
  * Kubernetes look alike to the controllers.
  *
- * Invariants: everything created carries the labels given, among them ENGINE_LABEL_INSTALLATION;
- * list calls return only objects of this installation; a remove call refuses an object that does
- * not carry it (SY_CONFLICT). Every call is idempotent: creating what exists with the same name and
+ * Invariants: everything created carries the labels given and ENGINE_LABEL_INSTALLATION, a container
+ * ENGINE_LABEL_INSTANCE too (its name when none is given); list calls return only objects of this
+ * installation; a call that starts, stops or removes refuses an object that does not carry them
+ * (SY_CONFLICT). A container without ENGINE_LABEL_INSTANCE is not ours: one that somebody runs by
+ * hand from our image inherits the other label. An image is ours by its label or by
+ * ENGINE_IMAGE_PREFIX. Every call is idempotent: creating what exists with the same name and
  * installation returns the existing one, removing or stopping what is gone is success. Never
  * `prune`. Every call has a time-out and a bound on the reply. Errors: SY_ENGINE_UNAVAILABLE
  * (cannot be reached or timed out), SY_ENGINE_FAILED (it refused; its words in the message),
@@ -128,6 +131,8 @@ struct engine_ops {
     bool (*volume_remove)(struct engine *engine, const char *name, GError **error);
     bool (*volume_list)(struct engine *engine, GPtrArray **ret_names, GError **error);
 
+    /* A fresh volume that still belongs to root becomes the user's. What the engine refuses, a missing
+     * image too, is SY_ENGINE_FAILED. A name that is somebody else's is SY_CONFLICT. */
     bool (*instance_create)(struct engine *engine, const struct engine_instance_spec *spec, char **ret_id,
                             GError **error);
     bool (*instance_start)(struct engine *engine, const char *id, GError **error);
@@ -143,8 +148,10 @@ struct engine_ops {
      * *. */
     bool (*instance_list)(struct engine *engine, GPtrArray **ret_instances, GError **error);
 
-    /* From since_us (exclusive; 0: all) on; follow until the instance ends or *cancelled. Blocking.
-     */
+    /* From since_us (0: all) on; follow until the instance ends or *cancelled (success). Blocking. Lines
+     * of since_us itself come again, as several can share a stamp (Podman's have whole seconds): who
+     * reads on counts them. A line is joined up to 64 KiB; a longer one comes in pieces of that size
+     * with one stamp. */
     bool (*instance_logs)(struct engine *engine, const char *id, int64_t since_us, bool follow, engine_log_fn fn,
                           void *arg, const int *cancelled, GError **error);
 
@@ -152,6 +159,7 @@ struct engine_ops {
                           GError **error);
     bool (*image_tag)(struct engine *engine, const char *reference, const char *repository, const char *tag,
                       GError **error);
+    /* SY_TIMEOUT when it did not end in time. */
     bool (*image_pull)(struct engine *engine, const char *reference, int64_t timeout_ms, GError **error);
     /* Only the tag given goes; the image with it when it was the last and nothing uses it. Never
      * forced. */
@@ -174,7 +182,8 @@ struct engine *engine_docker_new(const char *endpoint, const char *installation,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct engine_stats {
-    int64_t calls, failures, us_total;
+    int64_t calls, failures; /* no answer, or 5xx */
+    int64_t us_total;        /* without logs, events and pulls, which last as long as they last */
 };
 void engine_docker_stats(const struct engine *engine, struct engine_stats *ret_stats);
 void engine_info_clear(struct engine_info *info);

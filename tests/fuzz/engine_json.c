@@ -64,6 +64,7 @@ static void read_small(const char *text, size_t length)
     g_autofree char *failure = parse_progress_failure(text, length);
     g_assert(g_utf8_validate(words, -1, NULL));
     g_assert(strchr(words, '\n') == NULL);
+    g_assert(failure == NULL || g_utf8_validate(failure, -1, NULL));
     g_assert(!tar_first_owner(text, length, &user, &mode) || user >= 0);
 }
 

@@ -110,6 +110,15 @@ static void put_network(struct json_writer *writer, const struct engine_instance
     json_object_close(writer);
 }
 
+static void put_ulimit(struct json_writer *writer, const char *name, int64_t value)
+{
+    json_object_open(writer);
+    json_member_string(writer, "Name", name);
+    json_member_int(writer, "Soft", value);
+    json_member_int(writer, "Hard", value);
+    json_object_close(writer);
+}
+
 /* Memory and swap together equal the memory: nothing is swapped, the limit is the limit. */
 static void put_limits(struct json_writer *writer, const struct engine_instance_spec *spec,
                        const struct create_facts *facts)
@@ -124,11 +133,10 @@ static void put_limits(struct json_writer *writer, const struct engine_instance_
     json_member_int(writer, "PidsLimit", spec->pids);
     json_key(writer, "Ulimits");
     json_array_open(writer);
-    json_object_open(writer);
-    json_member_string(writer, "Name", "nofile");
-    json_member_int(writer, "Soft", facts->open_files);
-    json_member_int(writer, "Hard", facts->open_files);
-    json_object_close(writer);
+    put_ulimit(writer, "nofile", facts->open_files);
+    if (facts->processes > 0) {
+        put_ulimit(writer, "nproc", facts->processes);
+    }
     json_array_close(writer);
 }
 

@@ -7,7 +7,9 @@ struct create_facts {
     const char *installation;
     bool has_init;      /* the engine can put a small init in front of the program */
     int64_t open_files; /* bound of descriptors; never above the engine's own hard limit */
-    bool is_filled;     /* volumes have been filled from the image already, by docker_own_volumes */
+    int64_t
+        processes; /* bound of the user's processes; 0: the engine's own (Podman's own may be above what it can give) */
+    bool is_filled; /* volumes have been filled from the image already, by docker_own_volumes */
 };
 
 /* SY_INVALID_INPUT when the spec cannot be written so; the message holds no value of the environment. The body may hold

@@ -8,6 +8,7 @@
 #include "engine/docker/docker.h"
 
 #define OPEN_FILES 20000
+#define PODMAN_PROCESSES 32768 /* what its service leaves itself; it would ask for a million */
 #define CREATE_MS 120000
 #define STOP_MARGIN_MS 30000
 #define REMOVAL_US (15 * G_USEC_PER_SEC)
@@ -50,12 +51,12 @@ static bool find_ours(struct docker *docker, const char *id, char **ret_id, GErr
 
 /* --- creating --------------------------------------------------------------------------------------------------------------------- */
 
-/* The engine cannot give more than it has itself; ours is a good guess of that. */
-static int64_t open_files(void)
+/* The engine cannot give more than it has itself; what we have is a good guess of that. */
+static int64_t bounded_by_ours(int resource, int64_t value)
 {
     struct rlimit limit;
-    bool is_known = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY;
-    return is_known ? MIN(OPEN_FILES, (int64_t)limit.rlim_max) : OPEN_FILES;
+    bool is_known = getrlimit((__rlimit_resource_t)resource, &limit) == 0 && limit.rlim_max != RLIM_INFINITY;
+    return is_known ? MIN(value, (int64_t)limit.rlim_max) : value;
 }
 
 static void wipe(GString *body)
@@ -144,7 +145,8 @@ bool docker_instance_create(struct engine *engine, const struct engine_instance_
     struct create_facts facts = {
         .installation = engine->installation,
         .has_init = engine_facts.has_init,
-        .open_files = open_files(),
+        .open_files = bounded_by_ours(RLIMIT_NOFILE, OPEN_FILES),
+        .processes = engine_facts.is_podman ? bounded_by_ours(RLIMIT_NPROC, PODMAN_PROCESSES) : 0,
         .is_filled = owns && spec->user > 0,
     };
     if (!create(docker, spec, &facts, &id, error)) {

@@ -116,6 +116,27 @@ bool docker_network_ensure(struct engine *engine, const char *name, const char *
     return ok;
 }
 
+/* Podman removes a network that is in use, and with it the containers' way to the others; Docker refuses that itself. */
+static bool check_unused(struct docker *docker, const char *name, GError **error)
+{
+    struct docker_facts facts;
+    g_auto(http_reply_t) reply = {0};
+    bool is_empty = true;
+    if (!docker_negotiate(docker, &facts, error)) {
+        return false;
+    }
+    if (!facts.is_podman) {
+        return true;
+    }
+    g_autofree char *filters = g_strdup_printf("%%7B%%22network%%22%%3A%%5B%%22%s%%22%%5D%%7D", name);
+    g_autofree char *path = g_strdup_printf("/containers/json?all=1&filters=%s", filters);
+    if (!docker_get(docker, path, &reply, error) ||
+        !parse_is_empty(reply.body->str, reply.body->len, &is_empty, error)) {
+        return false;
+    }
+    return is_empty || sy_fail(error, SY_ENGINE_FAILED, "the network %s is in use", name);
+}
+
 bool docker_network_remove(struct engine *engine, const char *name, GError **error)
 {
     struct docker *docker = docker_of(engine);
@@ -128,7 +149,8 @@ bool docker_network_remove(struct engine *engine, const char *name, GError **err
         return true;
     }
     g_autofree char *path = g_strdup_printf("/networks/%s", network.id);
-    return check_owner(docker, &network, error) && docker_change(docker, "DELETE", path, NULL, 404, error);
+    return check_owner(docker, &network, error) && check_unused(docker, name, error) &&
+           docker_change(docker, "DELETE", path, NULL, 404, error);
 }
 
 bool docker_network_list(struct engine *engine, GPtrArray **ret_names, GPtrArray **ret_all_subnets, GError **error)

@@ -351,6 +351,16 @@ bool parse_exit_code(const char *text, size_t length, int *ret_exit_code, GError
     return true;
 }
 
+bool parse_is_empty(const char *text, size_t length, bool *ret_is_empty, GError **error)
+{
+    g_autoptr(json_value) json = parse_json(text, length, JSON_ARRAY, error);
+    if (json == NULL) {
+        return false;
+    }
+    *ret_is_empty = json_array_size(json) == 0;
+    return true;
+}
+
 static char *one_line(const char *text, size_t length)
 {
     g_autofree char *bytes = g_strndup(text, MIN(length, WORDS_LENGTH));

@@ -64,6 +64,8 @@ bool parse_event(const char *text, size_t length, struct parse_event *ret_event,
 bool parse_id(const char *text, size_t length, char **ret_id, GError **error);
 /* {"StatusCode": …} of a wait. */
 bool parse_exit_code(const char *text, size_t length, int *ret_exit_code, GError **error);
+/* Whether a list has no entry. */
+bool parse_is_empty(const char *text, size_t length, bool *ret_is_empty, GError **error);
 /* The engine's words about a failure: its "message" or "error", else the text itself; cut at 1000 bytes, one line, UTF-8. */
 char *parse_words(const char *text, size_t length);
 /* One line of a pull's progress: the failure it tells of, or NULL. */

@@ -84,7 +84,7 @@ static void import_image(struct fixture *fixture)
     g_autoptr(GString) tar = archive("guest", program, length);
     fixture->image = g_strdup_printf("enclii/%.8s/test/guest:v1", fixture->installation);
     g_autofree char *target = g_strdup_printf(
-        "/v1.41/images/create?fromSrc=-&repo=enclii/%.8s/test/guest&tag=v1&changes=ENTRYPOINT%%20%%5B%%22/guest%%22%%5D"
+        "/v1.41/images/create?fromSrc=-&repo=enclii/%.8s/test/guest:v1&changes=ENTRYPOINT%%20%%5B%%22/guest%%22%%5D"
         "&changes=CMD%%20%%5B%%22say%%22,%%22default%%22%%5D&changes=EXPOSE%%208080&changes=EXPOSE%%2070/udp",
         fixture->installation);
     g_autofree char *reply = ask(fixture, "POST", target, "application/x-tar", tar->str, tar->len, 200);
@@ -148,6 +148,11 @@ bool fixture_begin(struct fixture *fixture)
     fixture->volumes = g_ptr_array_new_with_free_func(g_free);
     fixture->engine = engine_docker_new(endpoint, fixture->installation, &error);
     g_assert_no_error(error);
+    struct engine_info info = {0};
+    fixture->engine->ops->info(fixture->engine, &info, &error);
+    g_assert_no_error(error);
+    fixture->is_podman = strcmp(info.name, "podman") == 0;
+    engine_info_clear(&info);
     import_image(fixture);
     ensure_network(fixture);
     return true;

@@ -7,6 +7,7 @@
 struct fixture {
     char *endpoint;
     struct engine *engine;
+    bool is_podman;
     char *installation;
     char *prefix; /* of names */
     char *image;  /* imported for this test, named as ours */

@@ -65,14 +65,27 @@ static void limits_reach_the_engine(void)
     const char *id = fixture_create(&fixture, &spec);
     g_autofree char *target = g_strdup_printf("/v1.41/containers/%s/json", id);
     g_autofree char *json = fixture_ask(&fixture, "GET", target, NULL, 200);
-    static const char *const expected[] = {
-        "\"Memory\":67108864,",       "\"MemorySwap\":67108864,",    "\"NanoCpus\":250000000,", "\"PidsLimit\":32,",
-        "\"ReadonlyRootfs\":false,",  "\"Name\":\"unless-stopped\"", "\"max-size\":\"524288\"", "\"max-file\":\"2\"",
-        "\"StopSignal\":\"SIGUSR1\"", "\"StopTimeout\":8",           "\"Init\":true",           "CHOWN\"]",
+    static const struct {
+        const char *text;
+        bool is_docker_only; /* Podman's reply does not have it, or writes it otherwise */
+    } expected[] = {
+        {"\"Memory\":67108864,"},
+        {"\"MemorySwap\":67108864,"},
+        {"\"NanoCpus\":250000000,"},
+        {"\"PidsLimit\":32,"},
+        {"\"ReadonlyRootfs\":false,"},
+        {"\"Name\":\"unless-stopped\""},
+        {"\"max-size\":\"524288\"", true},
+        {"\"max-file\":\"2\"", true},
+        {"\"StopSignal\":\"SIGUSR1\"", true},
+        {"\"StopTimeout\":8"},
+        {"\"Init\":true"},
+        {"CHOWN\"]", true},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(expected); i++) {
-        if (strstr(json, expected[i]) == NULL) {
-            g_test_message("no %s in\n%s", expected[i], json);
+        bool is_expected = !fixture.is_podman || !expected[i].is_docker_only;
+        if (is_expected && strstr(json, expected[i].text) == NULL) {
+            g_test_message("no %s in\n%s", expected[i].text, json);
             g_test_fail();
         }
     }
@@ -131,7 +144,7 @@ static void running_out_of_memory_is_told(void)
     const char *id = fixture_start(&fixture, "oom", eat);
     g_assert_cmpint(fixture_wait(&fixture, id), ==, 128 + SIGKILL);
     g_assert_true(fixture.engine->ops->instance_inspect(fixture.engine, id, &instance, &error));
-    g_assert_true(instance->was_oom_killed);
+    g_assert_true(instance->was_oom_killed || fixture.is_podman); /* Podman 4.3 does not notice it on cgroup v1 */
     engine_instance_free(instance);
     fixture_end(&fixture);
 }

@@ -120,7 +120,7 @@ static bool break_stream(struct connection *connection, const char *request)
 static bool behave(struct connection *connection, const char *request)
 {
     struct peer *peer = connection->peer;
-    switch (peer->manner) {
+    switch ((enum peer_manner)g_atomic_int_get(&peer->manner)) {
     case PEER_ANSWER:
         return answer(connection, request);
     case PEER_ANSWER_ONCE:
@@ -151,7 +151,7 @@ static gpointer serve(gpointer data)
 {
     struct connection *connection = data;
     g_autoptr(GString) request = g_string_new(NULL);
-    while (connection->peer->manner != PEER_CLOSE && read_request(connection, request) &&
+    while (g_atomic_int_get(&connection->peer->manner) != PEER_CLOSE && read_request(connection, request) &&
            behave(connection, request->str)) {
     }
     close(connection->fd);

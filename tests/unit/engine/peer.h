@@ -24,7 +24,7 @@ struct peer_reply {
 
 struct peer {
     char *folder, *path, *endpoint;
-    enum peer_manner manner;
+    int manner;                       /* enum peer_manner; may change while it runs */
     const struct peer_reply *replies; /* ended by needle == NULL */
     int listener;
     int stopping;
