@@ -189,17 +189,34 @@ bool build_limits_apply(int64_t memory_bytes, int64_t cpu_millis, char **ret_rea
 
 /* --- what came of them -------------------------------------------------------------------------------------------------------- */
 
+void limits_pressure_reset(const struct limits_place *place)
+{
+    bool is_reset = (place->kind == LIMITS_V1 && cgroup_write(place->memory, "memory.max_usage_in_bytes", "0", NULL)) ||
+                    (place->kind == LIMITS_V2 && cgroup_write(place->memory, "memory.peak", "0", NULL));
+    (void)is_reset; /* an older peak then makes a killed program look like one that ran out of memory */
+}
+
+static int64_t read_number(const char *folder, const char *file, const char *name)
+{
+    g_autofree char *text = cgroup_read(folder, file);
+    return number_of(text, name);
+}
+
 void limits_pressure(const struct limits_place *place, struct limits_pressure *ret_pressure)
 {
-    *ret_pressure = (struct limits_pressure){.hits = -1, .kills = -1};
+    struct limits_pressure pressure = {.hits = -1, .kills = -1, .peak_bytes = -1, .limit_bytes = -1};
     if (place->kind == LIMITS_V1) {
-        g_autofree char *hits = cgroup_read(place->memory, "memory.failcnt");
-        g_autofree char *kills = cgroup_read(place->memory, "memory.oom_control");
-        ret_pressure->hits = number_of(hits, "");
-        ret_pressure->kills = number_of(kills, "oom_kill ");
+        /* With swap counted that counter is tried first, so its failures are the ones that happen. */
+        pressure.hits = read_number(place->memory, "memory.failcnt", "") +
+                        MAX(read_number(place->memory, "memory.memsw.failcnt", ""), 0);
+        pressure.kills = read_number(place->memory, "memory.oom_control", "oom_kill ");
+        pressure.peak_bytes = read_number(place->memory, "memory.max_usage_in_bytes", "");
+        pressure.limit_bytes = read_number(place->memory, "memory.limit_in_bytes", "");
     } else if (place->kind == LIMITS_V2) {
-        g_autofree char *events = cgroup_read(place->memory, "memory.events");
-        ret_pressure->hits = number_of(events, "max ");
-        ret_pressure->kills = number_of(events, "oom_kill ");
+        pressure.hits = read_number(place->memory, "memory.events", "max ");
+        pressure.kills = read_number(place->memory, "memory.events", "oom_kill ");
+        pressure.peak_bytes = read_number(place->memory, "memory.peak", "");
+        pressure.limit_bytes = read_number(place->memory, "memory.max", "");
     }
+    *ret_pressure = pressure;
 }

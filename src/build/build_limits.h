@@ -35,11 +35,15 @@ void limits_find(const char *root, bool has_systemd, struct limits_place *ret_pl
 bool limits_apply(const char *root, const struct limits_place *place, int64_t memory_bytes, int64_t cpu_millis,
                   char **ret_reason);
 
-/* How often the limit was hit and somebody was killed for it, since the cgroup was made. -1: unknown. */
+/* What the cgroup tells of its memory; -1: unknown. Not every kernel counts hits, so there is the peak beside them. */
 struct limits_pressure {
-    int64_t hits;
-    int64_t kills;
+    int64_t hits;  /* how often the limit was reached */
+    int64_t kills; /* how often somebody was killed for it */
+    int64_t peak_bytes;
+    int64_t limit_bytes;
 };
+/* Begins a new peak. */
+void limits_pressure_reset(const struct limits_place *place);
 void limits_pressure(const struct limits_place *place, struct limits_pressure *ret_pressure);
 
 /* True when it is a file of a cgroup that takes this value. */

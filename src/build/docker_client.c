@@ -5,11 +5,29 @@
 
 #include "base/error.h"
 #include "base/quantity.h"
+#include "build/pipeline.h"
 
 #define QUESTION_MS 10000
 #define OUTPUT_LIMIT 4096
 #define FIRST_WITH_BUILDKIT 19
 #define FIRST_THAT_NEEDS_BUILDX 23
+
+const char *const build_forward_names[] = {"HTTP_PROXY",
+                                           "HTTPS_PROXY",
+                                           "NO_PROXY",
+                                           "http_proxy",
+                                           "https_proxy",
+                                           "no_proxy",
+                                           "GOPROXY",
+                                           "GOSUMDB",
+                                           "GONOSUMDB",
+                                           "GOPRIVATE",
+                                           "GOFLAGS",
+                                           "PIP_INDEX_URL",
+                                           "PIP_EXTRA_INDEX_URL",
+                                           "PIP_TRUSTED_HOST",
+                                           "NPM_CONFIG_REGISTRY",
+                                           NULL};
 
 int docker_major_version(const char *text)
 {

@@ -1,8 +1,8 @@
 /* One build, from source to image in the engine: unpack or fetch → detect → base images → BuildKit → inspect.
  *
  * Blocking; call from a worker of its own. Only one argv reaches a program, never a shell. All build steps together run
- * under limits of memory and CPU set on the cgroup that the engine's BuildKit uses (v1 and v2), when that is reachable; else
- * *ret says so in `warning`. Errors: SY_BUILD_FAILED (the last lines in the message), SY_BUILD_OUT_OF_MEMORY (names the
+ * under limits of memory and CPU set on the cgroup that the engine's BuildKit uses (v1 and v2), when that is reachable (under
+ * systemd's cgroup driver each step gets them by itself); else *ret says so in `warning`. Errors: SY_BUILD_FAILED (the last lines in the message), SY_BUILD_OUT_OF_MEMORY (names the
  * limit), SY_BUILD_TIMEOUT, SY_CANCELLED, SY_DISK_FULL (figures), SY_ENGINE_UNAVAILABLE, SY_INVALID_INPUT. Whatever happens,
  * the work folder is gone when it returns. Threads: several builds at once are fine. */
 #pragma once
@@ -14,6 +14,9 @@
 
 #define BUILD_LABEL_RELEASE "dev.enclii.release" /* id, on images beside the installation's */
 
+/* Names of environment variables that tell of proxies and of mirrors of package registries; NULL-ended. */
+extern const char *const build_forward_names[];
+
 struct build_options {
     struct engine *engine;
     const char *engine_endpoint; /* unix:PATH, for the client */
@@ -22,7 +25,7 @@ struct build_options {
     const char *ca_bundle;       /* PEM file given to builds as a secret; NULL: none */
     const char *base_images;     /* "pull", "assemble" or "auto" (pull when a registry answers within 5 s) */
     const char *installation;
-    /* "K=V", NULL-ended; NULL: none. Proxies and mirrors of package registries of this host: build arguments of every build. */
+    /* "K=V", NULL-ended; NULL: none. Build arguments of every build: those of build_forward_names that this host has. */
     const char *const *forward;
     int64_t memory_bytes, cpu_millis, timeout_ms;
     int64_t disk_reserve_bytes; /* refuse to begin with less free on the engine's or the work folder's file system */

@@ -67,6 +67,7 @@ static void begin_limits(struct build *build, struct limited *limited)
     } else if (limited->place.kind == LIMITS_STEPS) {
         limited->steps = step_limiter_start(folders, options->memory_bytes, options->cpu_millis);
     }
+    limits_pressure_reset(&limited->place);
     limits_pressure(&limited->place, &limited->before);
 }
 
@@ -76,15 +77,20 @@ static void end_limits(struct limited *limited)
     limits_place_clear(&limited->place);
 }
 
-/* Killed (137), or: it says so, and the limit was hit meanwhile, or nobody counts. */
+static bool was_hit(const struct limits_pressure *before, const struct limits_pressure *after)
+{
+    bool is_full = after->limit_bytes > 0 && after->peak_bytes >= after->limit_bytes - after->limit_bytes / 64;
+    return after->hits > before->hits || after->kills > before->kills || is_full;
+}
+
+/* Killed (137), or: it says so, and the limit was reached meanwhile, or nobody counts. */
 static bool ran_out_of_memory(const struct limited *limited, const struct build_verdict *verdict)
 {
     struct limits_pressure after;
     limits_pressure(&limited->place, &after);
-    bool is_counted = after.hits >= 0 && limited->before.hits >= 0;
-    bool was_hit = after.hits > limited->before.hits || after.kills > limited->before.kills;
+    bool is_counted = after.hits >= 0 || after.peak_bytes >= 0;
     return verdict->exit_code == 137 || after.kills > limited->before.kills ||
-           (verdict->tells_out_of_memory && (was_hit || !is_counted));
+           (verdict->tells_out_of_memory && (!is_counted || was_hit(&limited->before, &after)));
 }
 
 /* --- what came of it ------------------------------------------------------------------------------------------------------ */

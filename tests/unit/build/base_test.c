@@ -82,6 +82,26 @@ static void cancelled_before_it_begins_makes_nothing(void)
     g_assert_error(error, SY_ERROR, SY_CANCELLED);
 }
 
+static gpointer ensure_nobodys(gpointer data)
+{
+    GError *error = NULL;
+    struct build_options given = options();
+    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:3", NULL, NULL, NULL, &error));
+    return error;
+}
+
+static void those_who_wait_for_one_image_fail_each(void)
+{
+    GThread *threads[4];
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        threads[i] = g_thread_new("ensure", ensure_nobodys, NULL);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(threads); i++) {
+        g_autoptr(GError) error = g_thread_join(threads[i]);
+        g_assert_error(error, SY_ERROR, SY_BUILD_FAILED);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const char *const images[] = {"debian:bookworm-slim",        "debian:12",
@@ -98,6 +118,7 @@ int main(int argc, char **argv)
     g_test_add_func("/base/unknown_image_fails_with_the_ways_out", unknown_image_fails_with_the_ways_out);
     g_test_add_func("/base/what_is_no_name_is_refused", what_is_no_name_is_refused);
     g_test_add_func("/base/cancelled_before_it_begins_makes_nothing", cancelled_before_it_begins_makes_nothing);
+    g_test_add_func("/base/those_who_wait_for_one_image_fail_each", those_who_wait_for_one_image_fail_each);
     for (size_t i = 0; i < G_N_ELEMENTS(images); i++) {
         g_autofree char *name = g_strdup_printf("/base/ensured_image_is_in_the_engine/%zu", i);
         g_test_add_data_func(name, images[i], ensured_image_is_in_the_engine);

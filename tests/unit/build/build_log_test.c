@@ -190,15 +190,15 @@ static void only_the_last_lines_of_a_step_are_kept(void)
     struct seen seen;
     g_auto(build_verdict_t) verdict = {0};
     g_autoptr(GString) text = g_string_new("#6 [2/2] RUN x\n");
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < 500; i++) {
         g_string_append_printf(text, "#6 0.1 line %d %0500d\n", i, 0);
     }
     g_string_append(text, "#6 ERROR: exit code: 1");
     begin(&seen, text->str);
     build_log_verdict(seen.log, &verdict);
     g_assert_cmpuint(strlen(verdict.lines), <, 6000);
-    g_assert_nonnull(strstr(verdict.lines, "line 9999"));
-    g_assert_null(strstr(verdict.lines, "line 9900"));
+    g_assert_nonnull(strstr(verdict.lines, "line 499 "));
+    g_assert_null(strstr(verdict.lines, "line 480 "));
     end(&seen);
 }
 

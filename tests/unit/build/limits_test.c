@@ -110,11 +110,18 @@ static void pressure_is_read_from_both_versions(void)
     g_auto(limits_place_t) none = {.kind = LIMITS_NONE};
     struct limits_pressure pressure;
     put(root, "1/memory.failcnt", "17\n");
+    put(root, "1/memory.memsw.failcnt", "4\n");
+    put(root, "1/memory.max_usage_in_bytes", "1000\n");
+    put(root, "1/memory.limit_in_bytes", "2000\n");
     put(root, "1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
     put(root, "2/memory.events", "low 0\nhigh 0\nmax 5\noom 2\noom_kill 1\n");
     limits_pressure(&v1, &pressure);
-    g_assert_cmpint(pressure.hits, ==, 17);
+    g_assert_cmpint(pressure.hits, ==, 21);
     g_assert_cmpint(pressure.kills, ==, 3);
+    g_assert_cmpint(pressure.peak_bytes, ==, 1000);
+    g_assert_cmpint(pressure.limit_bytes, ==, 2000);
+    limits_pressure_reset(&v1);
+    assert_holds(root, "1/memory.max_usage_in_bytes", "0000\n"); /* written at its beginning, as to a cgroup */
     limits_pressure(&v2, &pressure);
     g_assert_cmpint(pressure.hits, ==, 5);
     g_assert_cmpint(pressure.kills, ==, 1);

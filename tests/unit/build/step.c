@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int allocate(long mebibytes)
@@ -14,6 +15,20 @@ static int allocate(long mebibytes)
     memset(bytes, 1, size);
     printf("took %ld MiB, %d\n", mebibytes, bytes[size - 1]);
     return 0;
+}
+
+/* As make does: the program that dies is a child, and its parent says so and fails in its own way. */
+static int allocate_in_child(long mebibytes)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        _exit(allocate(mebibytes));
+    }
+    if (waitpid(child, &status, 0) == child && WIFSIGNALED(status)) {
+        puts("make: *** [Makefile:3: shop.o] Killed");
+    }
+    return status == 0 ? 0 : 2;
 }
 
 static int copy(const char *from, const char *to)
@@ -40,6 +55,9 @@ int main(int argc, char **argv)
     if (strcmp(what, "allocate") == 0) {
         return allocate(strtol(argument, NULL, 10));
     }
+    if (strcmp(what, "allocate-in-child") == 0) {
+        return allocate_in_child(strtol(argument, NULL, 10));
+    }
     if (strcmp(what, "copy") == 0 && argc > 3) {
         return copy(argument, argv[3]);
     }
@@ -48,8 +66,12 @@ int main(int argc, char **argv)
     }
     if (strcmp(what, "fail") == 0) {
         puts("compiling shop.c");
-        fputs("shop.c:3: error: no such thing\n", stderr);
+        puts("shop.c:3: error: no such thing");
         return (int)strtol(argument, NULL, 10);
+    }
+    if (strcmp(what, "say-and-fail") == 0) {
+        puts(argument);
+        return 1;
     }
     if (strcmp(what, "wait") == 0) {
         puts("waiting");
