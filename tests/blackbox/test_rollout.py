@@ -50,7 +50,7 @@ def test_settings_deploy_without_building(app):
     app.cli("up").expect(0)
     app.spec(web={"env": {"COLOUR": "red"}})
     assert result_of(app.cli("up", "-o", "json"))["changed"]
-    assert app.text("/env/COLOUR", "preview") == "red"
+    wait_until(lambda: app.ask("/env/COLOUR", "preview").body.strip() == b"red", 20, "it runs with the new setting")
     assert len(app.releases()) == 1
 
 
