@@ -109,6 +109,10 @@ struct client *cli_client(struct cli *cli, GError **error)
         if (context == NULL) {
             return NULL;
         }
+        if (cli->verbose) {
+            say(cli, "server: %s%s%s", context->endpoint, context->name != NULL ? ", context " : "",
+                context->name != NULL ? context->name : "");
+        }
         cli->client = client_new(context->endpoint, context->token, error);
         if (cli->client != NULL) {
             client_set_cancelled(cli->client, term_interrupted());

@@ -15,7 +15,7 @@ const struct flag global_flags[] = {
     {.name = "no-wait", .doc = "return as soon as it is started"},
     {.name = "timeout", .value = "DURATION", .doc = "how long to wait: 90s, 10m (the default is 15m)"},
     {.name = "quiet", .letter = 'q', .doc = "no progress on stderr"},
-    {.name = "verbose", .letter = 'v', .doc = "more about what is done"},
+    {.name = "verbose", .letter = 'v', .doc = "say which server is asked"},
     {.name = "help", .letter = 'h', .doc = "what the command does, and its flags"},
     {.name = "version", .doc = "show the version"},
     {NULL},

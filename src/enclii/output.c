@@ -79,7 +79,8 @@ static char *show(const struct field *field, const json_t *value, int64_t now_us
         return time_relative(time_us, now_us);
     }
     if (json_is_string(value)) {
-        return g_strdup(json_string_value(value));
+        bool is_commit = strcmp(field->name, "git_sha") == 0; /* as git abbreviates it */
+        return g_strndup(json_string_value(value), is_commit ? 12 : json_string_length(value));
     }
     if (json_is_boolean(value)) {
         return g_strdup(json_is_true(value) ? "yes" : "no");
@@ -93,12 +94,18 @@ static char *show(const struct field *field, const json_t *value, int64_t now_us
     return copy;
 }
 
+bool output_is_column(const struct field *field)
+{
+    return (field->flags & FIELD_SHOWN) != 0 || strcmp(field->name, "environment") == 0 ||
+           strcmp(field->name, "created_at") == 0;
+}
+
 static char **show_row(const struct type *type, const json_t *object, int64_t now_us)
 {
     GPtrArray *cells = g_ptr_array_new();
     for (size_t i = 0; i < type->n_fields; i++) {
         const struct field *field = &type->fields[i];
-        if ((field->flags & FIELD_SHOWN) != 0) {
+        if (output_is_column(field)) {
             g_ptr_array_add(cells, show(field, json_object_get(object, field->name), now_us));
         }
     }

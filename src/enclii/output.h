@@ -15,8 +15,11 @@ bool output_json(const struct cli *cli, const json_t *value, GError **error) G_G
 /* One JSON value on one line: for streams. */
 void output_json_line(const json_t *value);
 
-/* A list reply {list_key: […]}: as it is with -o json|yaml, else a table of the type's FIELD_SHOWN
- * columns. `empty` is what people read (on stderr) when there is nothing. */
+/* True for what tables show of a type: FIELD_SHOWN, and wherever there is one the environment and the
+ * time of creation. */
+bool output_is_column(const struct field *field);
+
+/* A list reply {list_key: […]}: as it is with -o json|yaml, else a table of those columns. `empty` is what people read (on stderr) when there is nothing. */
 bool output_list(const struct cli *cli, const struct type *type, const json_t *reply, const char *list_key,
                  const char *empty, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
@@ -34,7 +37,7 @@ char *yaml_from_json(const json_t *value);
 
 struct table;
 struct table *table_new(const char *first_header, ...) G_GNUC_NULL_TERMINATED;
-struct table *table_new_columns(const struct type *type); /* FIELD_SHOWN */
+struct table *table_new_columns(const struct type *type); /* output_is_column */
 void table_free(struct table *table);
 typedef struct table table_t;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(table_t, table_free)

@@ -49,7 +49,7 @@ struct table *table_new_columns(const struct type *type)
 {
     g_autoptr(GStrvBuilder) headers = g_strv_builder_new();
     for (size_t i = 0; i < type->n_fields; i++) {
-        if ((type->fields[i].flags & FIELD_SHOWN) != 0) {
+        if (output_is_column(&type->fields[i])) {
             g_autofree char *header = header_of(&type->fields[i]);
             g_strv_builder_add(headers, header);
         }

@@ -21,6 +21,20 @@ static char *find_current(struct cli *cli, const struct service *service, GError
     return id;
 }
 
+/* Which one comes back: the server has chosen when --to did not. */
+static void tell_target(struct cli *cli, const json_t *reply)
+{
+    const char *id = json_string_value(json_object_get(reply, "rolled_back_to"));
+    g_autofree char *target = client_target("/v1/deployments/%s", id != NULL ? id : "");
+    json_t *old = id != NULL ? client_get(cli_client(cli, NULL), target, NULL) : NULL; /* only a remark */
+    const char *version = json_string_value(json_object_get(old, "version"));
+    const char *release = json_string_value(json_object_get(old, "release_version"));
+    if (version != NULL && release != NULL) {
+        say(cli, "Bringing back deployment %s, which runs release %s.", version, release);
+    }
+    json_decref(old);
+}
+
 static bool run(struct cli *cli, GError **error)
 {
     g_autoptr(service_t) service = target_service(cli, cli_argument(cli, 0), error);
@@ -32,6 +46,7 @@ static bool run(struct cli *cli, GError **error)
     json_t *body = json_pack("{s:s*, s:s*}", "to", cli_flag(cli, "to"), "reason", cli_flag(cli, "reason"));
     json_t *reply = client_send(cli_client(cli, NULL), "POST", target, body, error);
     json_decref(body);
+    tell_target(cli, reply);
     bool ok =
         reply != NULL && finish_deployment(cli, service->name, json_string_value(json_object_get(reply, "id")), error);
     json_decref(reply);
