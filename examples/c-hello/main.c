@@ -1,7 +1,9 @@
 /* A small service on libmicrohttpd. SIGTERM: no new connections, running requests are finished, then the end. */
 #include <microhttpd.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

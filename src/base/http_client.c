@@ -20,7 +20,6 @@
 #define HEAD_LIMIT (64 << 10)
 #define PIECE (64 << 10)
 #define SLICE_MS 100
-#define CONNECT_MS 10000
 
 struct http_client {
     char *endpoint;
@@ -37,7 +36,9 @@ static bool parse_url(struct http_client *client, const char *endpoint, GError *
     g_autoptr(GUri) uri = g_uri_parse(endpoint, G_URI_FLAGS_NONE, NULL);
     const char *scheme = uri != NULL ? g_uri_get_scheme(uri) : NULL;
     bool is_known = scheme != NULL && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
-    if (!is_known || g_uri_get_host(uri) == NULL || *g_uri_get_host(uri) == '\0' || g_uri_get_userinfo(uri) != NULL) {
+    bool is_bare = is_known && g_uri_get_userinfo(uri) == NULL && g_uri_get_query(uri) == NULL &&
+                   g_uri_get_fragment(uri) == NULL && g_uri_get_path(uri)[strspn(g_uri_get_path(uri), "/")] == '\0';
+    if (!is_bare || g_uri_get_host(uri) == NULL || *g_uri_get_host(uri) == '\0') {
         sy_fail(error, SY_INVALID_INPUT, "%s is no endpoint", endpoint);
         sy_error_set_hint(error, "Give unix:PATH, http://HOST:PORT or https://HOST.");
         return false;
@@ -99,7 +100,9 @@ struct exchange {
     int64_t deadline_us; /* INT64_MAX: none */
     GString *in;         /* received, not yet used */
     bool has_received;   /* a byte of the reply has come */
+    bool is_answered;    /* the reply began before the whole request was out: the rest is not sent */
     bool is_end;         /* the peer has closed */
+    bool is_1_0;         /* of the reply: closed by default */
 };
 
 static void touch(struct exchange *exchange)
@@ -197,6 +200,15 @@ static bool connect_tcp(struct exchange *exchange, GError **error)
 
 /* --- sending ---------------------------------------------------------------------------------------------------------------------- */
 
+/* A refusal (413, 401) may come before the whole body is out; then we stop sending and read it. */
+static bool has_answer(struct exchange *exchange)
+{
+    struct pollfd poll_fd = {.fd = exchange->client->fd, .events = POLLIN};
+    exchange->is_answered = poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN) != 0;
+    return exchange->is_answered;
+}
+
+/* True when all is out, or when the peer has answered before. */
 static bool send_all(struct exchange *exchange, const char *bytes, size_t length, GError **error)
 {
     struct http_client *client = exchange->client;
@@ -206,8 +218,11 @@ static bool send_all(struct exchange *exchange, const char *bytes, size_t length
             bytes += sent;
             length -= (size_t)sent;
         } else if (sent < 0 && errno == EAGAIN) {
-            if (!wait_for(exchange, POLLOUT, error)) {
+            if (!wait_for(exchange, POLLOUT | POLLIN, error)) {
                 return false;
+            }
+            if (has_answer(exchange)) {
+                return true;
             }
         } else if (errno != EINTR) {
             return refuse(client, errno, error);
@@ -216,19 +231,15 @@ static bool send_all(struct exchange *exchange, const char *bytes, size_t length
     return true;
 }
 
-/* A refusal (413, 401) may come before the whole body is out; then we stop sending and read it. */
-static bool has_answer(const struct exchange *exchange)
-{
-    struct pollfd poll_fd = {.fd = exchange->client->fd, .events = POLLIN};
-    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & POLLIN) != 0;
-}
-
 static bool send_file(struct exchange *exchange, GError **error)
 {
     g_autofree char *piece = g_malloc(PIECE);
     size_t left = exchange->given->body_length;
     while (left > 0 && !has_answer(exchange)) {
         ssize_t got = read(exchange->given->body_fd, piece, MIN(left, PIECE));
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got <= 0) {
             return sy_fail(error, SY_IO_FAILED, "the body of the request ended early");
         }
@@ -324,26 +335,34 @@ static size_t head_length(const GString *in)
 
 static bool parse_status(struct exchange *exchange, const char *line, GError **error)
 {
-    if (strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line[7]) || line[8] != ' ' ||
-        !isdigit((unsigned char)line[9]) || !isdigit((unsigned char)line[10]) || !isdigit((unsigned char)line[11])) {
+    if (strncmp(line, "HTTP/1.", 7) != 0 || !isdigit((unsigned char)line[7]) || line[8] != ' ' || line[9] < '1' ||
+        line[9] > '9' || !isdigit((unsigned char)line[10]) || !isdigit((unsigned char)line[11]) ||
+        (line[12] != ' ' && line[12] != '\0')) {
         return no_http(exchange, "no status line", error);
     }
+    exchange->is_1_0 = line[7] == '0';
     exchange->reply->status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
     return true;
 }
 
 static bool parse_head(struct exchange *exchange, size_t length, GError **error)
 {
+    bool has_nul = memchr(exchange->in->str, '\0', length) != NULL;
     g_autofree char *text = g_strndup(exchange->in->str, length);
     g_auto(GStrv) lines = g_strsplit(text, "\r\n", -1);
     g_string_erase(exchange->in, 0, (gssize)length);
     g_string_truncate(exchange->reply->headers, 0);
+    if (has_nul) {
+        return no_http(exchange, "a NUL in its head", error);
+    }
     if (!parse_status(exchange, lines[0], error)) {
         return false;
     }
     for (char **line = lines + 1; *line != NULL && **line != '\0'; line++) {
         char *colon = strchr(*line, ':');
-        if (colon == NULL || colon == *line || isspace((unsigned char)**line)) {
+        size_t name_length = strcspn(*line, ": \t");
+        bool is_whole = colon == *line + name_length && name_length > 0 && (*line)[strcspn(*line, "\r\n")] == '\0';
+        if (!is_whole) {
             return no_http(exchange, "a broken header", error);
         }
         *colon = '\0';
@@ -508,13 +527,16 @@ static bool read_body(struct exchange *exchange, bool *ret_keep, GError **error)
     g_autofree char *encoding = http_reply_header(reply, "transfer-encoding");
     g_autofree char *length = http_reply_header(reply, "content-length");
     g_autofree char *connection = http_reply_header(reply, "connection");
-    *ret_keep = connection == NULL || g_ascii_strcasecmp(connection, "close") != 0;
+    *ret_keep = connection != NULL ? g_ascii_strcasecmp(connection, "close") != 0 : !exchange->is_1_0;
     bool has_none = strcmp(exchange->given->method, "HEAD") == 0 || reply->status == 204 || reply->status == 304;
     if (has_none) {
         return true;
     }
-    if (encoding != NULL && g_ascii_strcasecmp(encoding, "chunked") == 0) {
-        return read_chunked(exchange, error);
+    if (encoding != NULL) {
+        *ret_keep = *ret_keep && length == NULL; /* RFC 9112 section 6.3: such a message is not to be trusted */
+        return g_ascii_strcasecmp(encoding, "chunked") == 0
+                   ? read_chunked(exchange, error)
+                   : no_http(exchange, "a transfer encoding that nobody asked for", error);
     }
     int64_t size;
     if (length != NULL) {
@@ -526,6 +548,15 @@ static bool read_body(struct exchange *exchange, bool *ret_keep, GError **error)
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------------------ */
+
+/* What can be read from an idle connection is its end, or belongs to no request of ours. */
+static void drop_if_closed(struct exchange *exchange)
+{
+    if (exchange->client->fd >= 0 && has_answer(exchange)) {
+        disconnect(exchange->client);
+    }
+    exchange->is_answered = false;
+}
 
 static bool run(struct exchange *exchange, GError **error)
 {
@@ -551,7 +582,7 @@ static bool run(struct exchange *exchange, GError **error)
         ok = true;
         keep = false;
     }
-    if (!ok || !keep || !sent || exchange->in->len > 0 || exchange->is_end) {
+    if (!ok || !keep || !sent || exchange->is_answered || exchange->in->len > 0 || exchange->is_end) {
         disconnect(client);
     }
     return ok;
@@ -575,6 +606,7 @@ bool http_client_call(struct http_client *client, const struct http_exchange *gi
         }
         return ok;
     }
+    drop_if_closed(&exchange);
     bool was_kept = client->fd >= 0;
     GError *failure = NULL;
     exchange.in = g_string_new(NULL);

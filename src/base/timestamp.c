@@ -43,7 +43,7 @@ static char *put_digits(char *out, int value, int width)
 
 void timestamp_format(int64_t time_us, char out[TIMESTAMP_LENGTH + 1])
 {
-    int64_t clamped = CLAMP(time_us, 0, LAST_SECOND * US_PER_SECOND);
+    int64_t clamped = CLAMP(time_us, 0, LAST_SECOND * US_PER_SECOND + US_PER_SECOND - 1);
     int64_t seconds = clamped / US_PER_SECOND;
     int year;
     int month;

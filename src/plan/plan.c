@@ -5,6 +5,7 @@
 #define MS INT64_C(1000)
 #define SECOND (1000 * MS)
 #define MAX_EARLY_CRASHES 3
+#define SERVING_GRACE_MS 30000 /* at least, between passing the gate and serving */
 
 const char *action_name(enum action_kind kind)
 {
@@ -40,7 +41,10 @@ struct planner {
     bool has_one_writer;
     bool is_deploying; /* the desired deployment has not reached its end */
     bool has_failed;   /* an ACTION_FAIL was planned */
+    bool may_replace;  /* nothing stands between the desired deployment and its traffic but its instances */
+    bool is_occupied;  /* has_one_writer, and somebody else may still hold the volume */
     int64_t n_fresh, n_healthy, n_serving, n_leaving;
+    bool *fresh; /* per instance: one of the `want` that are to stay */
 };
 
 static void add_action(struct planner *planner, enum action_kind kind, const struct observed_instance *instance,
@@ -86,12 +90,42 @@ static void fail(struct planner *planner, const char *code, const struct observe
     g_array_index(planner->plan->actions, struct action, planner->plan->actions->len - 1).error_code = code;
 }
 
-static bool is_fresh(const struct planner *planner, const struct observed_instance *instance)
+static bool is_candidate(const struct planner *planner, const struct observed_instance *instance)
 {
     const struct deployment *desired = planner->input->desired;
     const struct instance *row = instance->row;
-    return desired != NULL && row->state != INSTANCE_DRAINING && row->state != INSTANCE_STOPPING &&
+    return desired != NULL && row->state != INSTANCE_DRAINING && row->state != INSTANCE_STOPPING && row->slot >= 0 &&
            row->slot < planner->want && g_strcmp0(row->template, desired->template) == 0;
+}
+
+/* One for each slot, rather one that has traffic already: should there ever be two, the other leaves. */
+static void choose_fresh(struct planner *planner)
+{
+    const struct plan_input *input = planner->input;
+    planner->fresh = g_new0(bool, input->n_instances + 1);
+    g_autofree const struct observed_instance **chosen = g_new0(const struct observed_instance *, planner->want + 1);
+    for (size_t i = 0; i < input->n_instances; i++) {
+        const struct observed_instance *instance = &input->instances[i];
+        if (!is_candidate(planner, instance)) {
+            continue;
+        }
+        const struct observed_instance *other = chosen[instance->row->slot];
+        bool is_better =
+            other == NULL || (instance->row->state == INSTANCE_ROUTED && other->row->state != INSTANCE_ROUTED);
+        if (is_better) {
+            chosen[instance->row->slot] = instance;
+        }
+    }
+    for (int64_t slot = 0; slot < planner->want; slot++) {
+        if (chosen[slot] != NULL) {
+            planner->fresh[chosen[slot] - input->instances] = true;
+        }
+    }
+}
+
+static bool is_fresh(const struct planner *planner, const struct observed_instance *instance)
+{
+    return planner->fresh[instance - planner->input->instances];
 }
 
 static bool needs_edge(const struct planner *planner)
@@ -107,9 +141,9 @@ static bool is_serving(const struct planner *planner, const struct observed_inst
 
 static bool is_healthy(const struct observed_instance *instance)
 {
-    return instance->row->state == INSTANCE_ROUTED ||
-           (instance->row->state == INSTANCE_STARTING && instance->container == CONTAINER_RUNNING &&
-            instance->is_probe_ok);
+    int state = instance->row->state;
+    return state == INSTANCE_ROUTED || ((state == INSTANCE_STARTING || state == INSTANCE_CRASHED) &&
+                                        instance->container == CONTAINER_RUNNING && instance->is_probe_ok);
 }
 
 static void count_instances(struct planner *planner)
@@ -124,14 +158,23 @@ static void count_instances(struct planner *planner)
         planner->n_healthy += is_healthy(instance);
         planner->n_serving += is_serving(planner, instance);
     }
+    const char *const *orphans = planner->input->orphans;
+    planner->is_occupied =
+        planner->has_one_writer && (planner->n_leaving > 0 || (orphans != NULL && orphans[0] != NULL));
 }
 
 /* --- the desired instances ------------------------------------------------------------------------------------------ */
 
+/* A row without a start (it was never written) counts from its last change. */
+static int64_t started_us(const struct instance *row)
+{
+    return row->started_us != CONTRACT_ABSENT ? row->started_us : row->state_since_us;
+}
+
 /* Quick at first, because most programs are up at once; slower later. */
 static int64_t probe_interval(const struct observed_instance *instance, int64_t now_us)
 {
-    int64_t age = now_us - instance->row->started_us;
+    int64_t age = now_us - started_us(instance->row);
     return age < 2 * SECOND ? 50 * MS : age < 10 * SECOND ? 250 * MS : SECOND;
 }
 
@@ -159,7 +202,8 @@ static void plan_crashed(struct planner *planner, const struct observed_instance
         return;
     }
     if (instance->container == CONTAINER_RESTARTING) {
-        wake_at(planner, planner->now_us + 250 * MS); /* the engine starts it again by itself */
+        /* The engine starts it again by itself. */
+        wake_at(planner, planner->now_us + (planner->is_deploying ? 250 * MS : SECOND));
     } else if (row->retry_us != CONTRACT_ABSENT && planner->now_us < row->retry_us) {
         wake_at(planner, row->retry_us);
     } else {
@@ -168,11 +212,37 @@ static void plan_crashed(struct planner *planner, const struct observed_instance
     }
 }
 
+/* It has passed the gate and still does not serve: a deployment must not wait for that for ever. */
+static bool is_overdue(struct planner *planner, const struct observed_instance *instance)
+{
+    const struct deployment *desired = planner->input->desired;
+    const struct instance *row = instance->row;
+    bool is_awaited = desired->status == DEPLOYMENT_DEPLOYING && row->state == INSTANCE_ROUTED &&
+                      !is_serving(planner, instance) && (planner->input->is_edge_ready || !needs_edge(planner));
+    if (!is_awaited) {
+        return false;
+    }
+    int64_t since_us = MAX(row->state_since_us, desired->started_us);
+    int64_t deadline_us = since_us + MAX(desired->value.settings.health.grace_ms, SERVING_GRACE_MS) * MS;
+    if (planner->now_us < deadline_us) {
+        wake_at(planner, deadline_us);
+    }
+    return planner->now_us >= deadline_us;
+}
+
+static void fail_overdue(struct planner *planner, const struct observed_instance *instance)
+{
+    char words[96];
+    fail(planner, "HEALTH_FAILED", instance, "instance %s was healthy, but does not serve: it %s", instance->row->name,
+         instance->container != CONTAINER_RUNNING ? crash_words(instance, words)
+                                                  : "does not answer the edge's own health check");
+}
+
 static void plan_starting(struct planner *planner, const struct observed_instance *instance)
 {
     const struct health_rule *rule = &planner->input->desired->value.settings.health;
     const struct instance *row = instance->row;
-    int64_t deadline_us = row->started_us + rule->grace_ms * MS;
+    int64_t deadline_us = started_us(row) + rule->grace_ms * MS;
     if (instance->is_probe_ok) {
         return;
     }
@@ -195,10 +265,17 @@ static void plan_starting(struct planner *planner, const struct observed_instanc
 static void plan_fresh(struct planner *planner, const struct observed_instance *instance)
 {
     const struct instance *row = instance->row;
-    if (instance->is_busy) {
+    if (is_overdue(planner, instance)) {
+        fail_overdue(planner, instance);
         return;
     }
-    if (instance->container == CONTAINER_MISSING && planner->is_deploying && row->restarts >= MAX_EARLY_CRASHES) {
+    bool must_start = instance->container == CONTAINER_MISSING || instance->container == CONTAINER_STOPPED ||
+                      row->state == INSTANCE_CREATED;
+    if (instance->is_busy || (must_start && planner->is_occupied)) {
+        return;
+    }
+    bool gates = planner->is_deploying && row->state != INSTANCE_ROUTED;
+    if (instance->container == CONTAINER_MISSING && gates && row->restarts >= MAX_EARLY_CRASHES) {
         fail(planner, "DEPLOY_FAILED", instance, "instance %s could not be started: %s", row->name,
              row->health_detail != NULL ? row->health_detail : "the container engine refused");
     } else if (instance->container == CONTAINER_MISSING) {
@@ -227,7 +304,7 @@ static bool has_slot(const struct planner *planner, int64_t slot)
 
 static void plan_missing_slots(struct planner *planner)
 {
-    if (planner->has_one_writer && planner->n_leaving > 0) {
+    if (planner->is_occupied) {
         return; /* the volume is free when they are gone */
     }
     for (int64_t slot = 0; slot < planner->want; slot++) {
@@ -241,21 +318,29 @@ static void plan_missing_slots(struct planner *planner)
     }
 }
 
+/* Mostly the edge sees it up at once; what takes long is looked at seldom. */
+static void wait_for_edge(struct planner *planner, const struct observed_instance *instance)
+{
+    int64_t age_us = MAX(planner->now_us - instance->row->state_since_us, 0);
+    wake_at(planner, planner->now_us + MIN(20 * MS + age_us / 10, SECOND));
+}
+
 static void plan_gate(struct planner *planner)
 {
     bool all_healthy = planner->n_healthy == planner->want && planner->n_fresh == planner->want;
     for (size_t i = 0; i < planner->input->n_instances; i++) {
         const struct observed_instance *instance = &planner->input->instances[i];
+        if (is_fresh(planner, instance) && instance->row->state == INSTANCE_ROUTED && !is_serving(planner, instance)) {
+            wait_for_edge(planner, instance);
+        }
         bool may_route = is_fresh(planner, instance) && !instance->is_busy && instance->row->state != INSTANCE_ROUTED &&
                          is_healthy(instance);
         if (may_route && (all_healthy || !planner->is_deploying)) {
             add_action(planner, ACTION_ROUTE, instance, "%s is healthy (%s)%s", instance->row->name,
                        instance->probe_detail != NULL ? instance->probe_detail : "running",
                        needs_edge(planner) ? ": it gets traffic now" : "");
+            wake_at(planner, planner->now_us + 20 * MS);
         }
-    }
-    if (planner->n_serving < planner->n_healthy) {
-        wake_at(planner, planner->now_us + 20 * MS); /* waiting for the edge to see them up */
     }
 }
 
@@ -295,7 +380,10 @@ static void plan_leaving(struct planner *planner, const struct observed_instance
         break;
     case INSTANCE_ROUTED:
         if (may_drain) {
-            add_action(planner, instance->is_in_edge ? ACTION_DRAIN : ACTION_STOP, instance, "%s leaves: %s", row->name,
+            /* An edge not looked at since it was routed may have it all the same. */
+            bool may_have_traffic =
+                instance->is_in_edge || (planner->input->is_edge_ready && !instance->is_edge_observed_since);
+            add_action(planner, may_have_traffic ? ACTION_DRAIN : ACTION_STOP, instance, "%s leaves: %s", row->name,
                        why);
         }
         break;
@@ -307,8 +395,9 @@ static void plan_leaving(struct planner *planner, const struct observed_instance
 static void plan_all_leaving(struct planner *planner)
 {
     bool is_ready = planner->n_serving == planner->want;
-    bool may_drain = planner->input->desired == NULL || planner->want == 0 || is_ready ||
-                     (planner->has_one_writer && !planner->has_failed);
+    /* What serves keeps serving while the release command runs, and when this pass ends the deployment. */
+    bool may_drain = planner->input->desired == NULL ||
+                     (planner->may_replace && !planner->has_failed && (is_ready || planner->has_one_writer));
     const char *why = planner->want == 0 ? "nothing is to run here"
                       : planner->has_one_writer && !is_ready
                           ? "its volume has one writer, so it ends before the new one starts"
@@ -348,7 +437,8 @@ static void plan_desired(struct planner *planner)
         add_action(planner, ACTION_CANCEL, NULL, "cancelled by its owner");
         return;
     }
-    if (!plan_begin(planner)) {
+    planner->may_replace = plan_begin(planner);
+    if (!planner->may_replace) {
         return;
     }
     for (size_t i = 0; i < planner->input->n_instances; i++) {
@@ -439,6 +529,7 @@ void plan_pair(const struct plan_input *input, int64_t now_us, struct plan *ret_
         planner.has_one_writer = desired->value.settings.volumes != NULL && desired->value.settings.volumes->len > 0;
         planner.is_deploying = desired->status == DEPLOYMENT_PENDING || desired->status == DEPLOYMENT_DEPLOYING;
     }
+    choose_fresh(&planner);
     count_instances(&planner);
     plan_orphans(&planner);
     if (desired != NULL) {
@@ -446,6 +537,7 @@ void plan_pair(const struct plan_input *input, int64_t now_us, struct plan *ret_
     }
     plan_all_leaving(&planner);
     set_status(&planner);
+    g_free(planner.fresh);
 }
 
 void plan_clear(struct plan *plan)

@@ -9,6 +9,7 @@
  *   - at most `replicas` instances of the desired template exist, besides those that are leaving;
  *   - a deployment that fails its gate takes nothing away from what serves;
  *   - nothing wanted means nothing is created;
+ *   - a deployment that is going on comes to an end while engine and edge answer;
  *   - a busy instance (an action on it is running) is left alone;
  *   - when everything is as desired, there is no action (`is_converged`).
  *

@@ -115,6 +115,8 @@ bool release_set_status(struct tx *tx, struct release *release, enum release_sta
 /* The oldest queued release, or one whose lease has run out, leased to `owner` until now + lease_us; NULL when there is none. */
 bool release_claim(struct tx *tx, const char *owner, int64_t lease_us, struct release **ret, GError **error) MUST;
 /* False in *ret_held when the lease has gone to another. */
+/* Puts back into the queue what `owner` was building when it died. */
+bool release_abandon(struct tx *tx, const char *owner, GError **error) MUST;
 bool release_renew(struct tx *tx, const char *id, const char *owner, int64_t lease_us, bool *ret_held,
                    bool *ret_cancelled, GError **error) MUST;
 bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, GPtrArray **ret_recent,
@@ -220,9 +222,18 @@ bool volume_insert(struct tx *tx, const struct volume *volume, GError **error) M
 bool volume_update(struct tx *tx, struct volume *volume, GError **error) MUST;
 bool volume_list(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error) MUST; /* NULL: all */
 
-/* lease.c: the database's clock decides. *ret_fence rises with each new holder; *ret_held is false while another holds it. */
-bool lease_acquire(struct tx *tx, const char *name, const char *holder, int64_t duration_us, bool *ret_held,
-                   int64_t *ret_fence, GError **error) MUST;
+/* lease.c: who may act. A lease is the holder's until it lets go, or until somebody has seen it unrenewed for as long as it
+ * lasts by a clock that does not jump: the caller's monotonic one. `until` in the row is for people.
+ *
+ * Held when `holder` has it already, it is free, or it still is as `unrenewed` says (NULL: not to be taken from another).
+ * *ret_seen is what it is like now. */
+struct lease_seen {
+    int64_t fence; /* rises with each new holder; -1: nothing seen */
+    int64_t until_us;
+};
+bool lease_acquire(struct tx *tx, const char *name, const char *holder, int64_t duration_us,
+                   const struct lease_seen *unrenewed, bool *ret_held, struct lease_seen *ret_seen,
+                   GError **error) MUST;
 bool lease_release(struct tx *tx, const char *name, const char *holder, GError **error) MUST;
 
 /* idempotency.c */

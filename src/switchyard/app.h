@@ -17,6 +17,7 @@ struct app {
     const struct clock *clock; /* of everything that decides by time */
     char *installation_id;
     char *organization_id; /* of `default` */
+    char *holder;          /* of leases: the data folder's own id, so that whoever runs on it next goes on at once */
     struct store *store;
     struct box *box;
     struct authenticator *authenticator;

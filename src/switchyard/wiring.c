@@ -49,6 +49,19 @@ static bool lock_folder(struct app *app, GError **error)
            sy_fail_errno(error, errno, "%s", path);
 }
 
+/* The lock proves that no other process of this folder is alive, so the next one may take over what the last one held. */
+static bool read_holder(struct app *app, GError **error)
+{
+    g_autofree char *path = g_build_filename(app->config->data_dir, "holder", NULL);
+    g_autofree char *text = file_read(path, 256, NULL, NULL);
+    if (text != NULL && uuid_is_valid(g_strstrip(text))) {
+        app->holder = g_steal_pointer(&text);
+        return true;
+    }
+    app->holder = uuid_new();
+    return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
+}
+
 /* --- the store and who we are --------------------------------------------------------------------------------------------------- */
 
 struct identity {
@@ -290,7 +303,7 @@ struct app *app_start(struct config *config, GError **error)
     app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
-    if (!lock_folder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
+    if (!lock_folder(app, error) || !read_holder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
         app_stop(app);
         return NULL;
     }
@@ -344,6 +357,7 @@ void app_stop(struct app *app)
     }
     g_free(app->installation_id);
     g_free(app->organization_id);
+    g_free(app->holder);
     config_free(app->config);
     g_free(app);
 }

@@ -12,6 +12,9 @@ const char *__lsan_default_suppressions(void)
     return "leak:libfyaml.so\n";
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     g_autoptr(GError) error = NULL;

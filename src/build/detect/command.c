@@ -162,16 +162,15 @@ char **command_split(const char *text, const char **ret_reason)
 /* env -S: blanks split, inside double quotes \ escapes and ${NAME} is replaced (coreutils manual, env invocation). */
 static char *env_string(char **argv)
 {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./:_=,@%+-${}";
     GString *text = g_string_new(NULL);
     for (; *argv != NULL; argv++) {
-        g_string_append_c(text, '"');
+        bool is_plain = **argv != '\0' && strspn(*argv, plain) == strlen(*argv);
+        g_string_append(text, is_plain ? "" : "\"");
         for (const char *p = *argv; *p != '\0'; p++) {
-            if (*p == '"' || *p == '\\') {
-                g_string_append_c(text, '\\');
-            }
-            g_string_append_c(text, *p);
+            g_string_append_printf(text, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
         }
-        g_string_append(text, argv[1] != NULL ? "\" " : "\"");
+        g_string_append_printf(text, "%s%s", is_plain ? "" : "\"", argv[1] != NULL ? " " : "");
     }
     return g_string_free(text, FALSE);
 }

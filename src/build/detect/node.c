@@ -5,7 +5,7 @@
 #include "build/detect/detector.h"
 #include "contract/contract.h"
 
-#define CACHE "--mount=type=cache,id=enclii-npm,target=/root/.npm"
+#define CACHE "--mount=type=cache,id=enclii-npm,target=/cache/npm"
 
 /* A package manager is known by its lock file. */
 struct manager {
@@ -146,8 +146,10 @@ static void text_build_stage(GString *text, const struct look *look, const struc
     const char *source = text_source(text, look, left_out);
     text_line(text, "FROM enclii/base-node:bookworm AS build");
     text_args(text, "NPM_CONFIG_REGISTRY");
-    text_line(text, "ENV NODE_EXTRA_CA_CERTS=" TEXT_CA_FILE " SSL_CERT_FILE=" TEXT_CA_FILE
-                    " NPM_CONFIG_UPDATE_NOTIFIER=false NPM_CONFIG_FUND=false NPM_CONFIG_AUDIT=false");
+    text_line(
+        text,
+        "ENV NODE_EXTRA_CA_CERTS=" TEXT_CA_FILE " SSL_CERT_FILE=" TEXT_CA_FILE
+        " NPM_CONFIG_CACHE=/cache/npm NPM_CONFIG_UPDATE_NOTIFIER=false NPM_CONFIG_FUND=false NPM_CONFIG_AUDIT=false");
     text_apt(text, look->apt_build);
     text_line(text, "WORKDIR /app");
     text_install(text, look, package, source);

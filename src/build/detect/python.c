@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "build/detect/detector.h"
 
-#define CACHE "--mount=type=cache,id=enclii-pip,target=/root/.cache/pip"
+#define CACHE "--mount=type=cache,id=enclii-pip,target=/cache/pip"
 
 /* Everything that names dependencies, in lower case: looked through for the names of servers. */
 static char *read_dependencies(const struct look *look)
@@ -116,8 +116,9 @@ static char *write_dockerfile(const struct look *look, bool has_requirements, bo
     const char *source = text_source(text, look, left_out);
     text_line(text, "FROM enclii/base-python:bookworm AS build");
     text_args(text, "PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_FIND_LINKS");
-    text_line(text, "ENV PIP_CERT=" TEXT_CA_FILE " SSL_CERT_FILE=" TEXT_CA_FILE
-                    " PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PATH=/opt/venv/bin:$PATH");
+    text_line(text,
+              "ENV PIP_CERT=" TEXT_CA_FILE " SSL_CERT_FILE=" TEXT_CA_FILE
+              " PIP_CACHE_DIR=/cache/pip PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PATH=/opt/venv/bin:$PATH");
     text_apt(text, look->apt_build);
     text_line(text, "RUN python3 -m venv /opt/venv");
     text_line(text, "WORKDIR /app");

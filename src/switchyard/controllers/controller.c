@@ -92,6 +92,7 @@ struct controller *controller_new(struct app *app)
 {
     struct controller *controller = g_new0(struct controller, 1);
     controller->app = app;
+    controller->started_wall_us = clock_wall_us(app->clock);
     controller->queue = queue_new(app->clock);
     controller->observer = observer_new(app->clock, app->engine, app->edge);
     controller->threads = g_ptr_array_new();

@@ -6,6 +6,9 @@
 #include "switchyard/controllers/observer.h"
 #include "switchyard/controllers/queue.h"
 
+/* The longest wait before something that fails is tried again. */
+#define MAX_BACKOFF_US (INT64_C(60) * 1000000)
+
 struct job;
 
 /* What the last probes of an instance said; kept in memory only: after a restart it is simply asked again. */
@@ -39,8 +42,12 @@ struct controller {
     int edge_requests;   /* edge_table_sync coalesces: requests so far */
     int edge_served;
 
+    int64_t started_wall_us;
     int64_t edge_pid;          /* the HAProxy that has our table; only the keeper's */
     int64_t next_edge_sync_us; /* monotonic; only the keeper's */
+
+    struct lease_seen lease_seen; /* another's; only the keeper's */
+    int64_t lease_seen_us;        /* monotonic: since when it has been like that; 0: none seen */
 
     int64_t leader_until_us; /* monotonic; 0: not the holder */
     struct controller_stats stats;
@@ -102,6 +109,7 @@ bool execute_plan(struct pass *pass, const struct plan *plan, GError **error) G_
 /* --- jobs.c: the slow actions -------------------------------------------------------------------------------------------------- */
 
 void job_start(struct pass *pass, enum action_kind kind, const struct instance *row, const char *orphan);
+void job_free(struct job *job); /* one that was never run */
 void job_run(gpointer job, gpointer controller);
 void watch_logs(struct pass *pass);
 

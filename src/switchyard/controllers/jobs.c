@@ -15,7 +15,6 @@
 
 #define LOG_FILE_BYTES (20 << 20)
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
-#define MAX_BACKOFF_US (INT64_C(60) * 1000000)
 #define STABLE_US (INT64_C(60) * 1000000)
 
 struct job {
@@ -31,7 +30,7 @@ struct job {
     char *engine_id; /* of the row's container, NULL when there is none */
 };
 
-static void job_free(struct job *job)
+void job_free(struct job *job)
 {
     contract_object_free(job->pair);
     contract_object_free(job->row);

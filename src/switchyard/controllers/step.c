@@ -2,8 +2,6 @@
  * here, so that a simulation can take the same steps in an order and at times of its own. */
 #include "switchyard/controllers/internal.h"
 
-#include <unistd.h>
-
 #include "base/error.h"
 #include "base/log.h"
 
@@ -17,15 +15,17 @@
 struct leasing {
     struct controller *controller;
     bool is_held;
-    int64_t fence;
+    struct lease_seen seen;
 };
 
 static bool acquire(struct tx *tx, void *arg, GError **error)
 {
     struct leasing *leasing = arg;
-    g_autofree char *holder = g_strdup_printf("%d@%s/%" G_GINT64_FORMAT, (int)getpid(), g_get_host_name(),
-                                              leasing->controller->app->started_us);
-    return lease_acquire(tx, "controller", holder, LEASE_US, &leasing->is_held, &leasing->fence, error);
+    struct controller *controller = leasing->controller;
+    bool is_unrenewed = controller->lease_seen_us > 0 &&
+                        clock_monotonic_us(controller->app->clock) - controller->lease_seen_us > LEASE_US;
+    return lease_acquire(tx, "controller", controller->app->holder, LEASE_US,
+                         is_unrenewed ? &controller->lease_seen : NULL, &leasing->is_held, &leasing->seen, error);
 }
 
 static void set_leader_until(struct controller *controller, int64_t until_us)
@@ -39,7 +39,20 @@ bool controller_may_act(const struct controller *controller)
     return clock_monotonic_us(controller->app->clock) < until_us && g_atomic_int_get(&controller->cancelled) == 0;
 }
 
-/* The lease is counted from before the call, so that we stop acting before the database thinks that we may not. */
+/* Since when another's lease has been as it is: when that is longer than a lease lasts, its holder has stopped acting. */
+static void remember_lease(struct controller *controller, const struct leasing *leasing)
+{
+    bool is_same = controller->lease_seen_us > 0 && leasing->seen.fence == controller->lease_seen.fence &&
+                   leasing->seen.until_us == controller->lease_seen.until_us;
+    if (leasing->is_held) {
+        controller->lease_seen_us = 0;
+    } else if (!is_same) {
+        controller->lease_seen = leasing->seen;
+        controller->lease_seen_us = clock_monotonic_us(controller->app->clock);
+    }
+}
+
+/* The lease is counted from before the call, so that we stop acting before anybody may think that we do not. */
 void controller_renew_lease(struct controller *controller)
 {
     struct leasing leasing = {.controller = controller};
@@ -50,6 +63,7 @@ void controller_renew_lease(struct controller *controller)
         log_failure("controller.lease_failed", error, NULL);
         return;
     }
+    remember_lease(controller, &leasing);
     set_leader_until(controller, leasing.is_held ? before_us + LEASE_US - LEASE_MARGIN_US : 0);
     if (leasing.is_held && !was_leader) {
         log_event(LOG_INFO, "controller.lease_acquired", NULL);
@@ -60,9 +74,7 @@ void controller_renew_lease(struct controller *controller)
 static bool release(struct tx *tx, void *arg, GError **error)
 {
     const struct leasing *leasing = arg;
-    g_autofree char *holder = g_strdup_printf("%d@%s/%" G_GINT64_FORMAT, (int)getpid(), g_get_host_name(),
-                                              leasing->controller->app->started_us);
-    return lease_release(tx, "controller", holder, error);
+    return lease_release(tx, "controller", leasing->controller->app->holder, error);
 }
 
 void controller_release_lease(struct controller *controller)

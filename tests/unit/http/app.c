@@ -289,11 +289,14 @@ static void finish(struct request *request, const char *key, const char *digest,
                    size_t length)
 {
     struct app *app = request_app(request);
-    g_autofree char *what = g_strdup_printf("finish:%d", status);
+    g_autofree char *what = g_strdup_printf("%s:%d", body != NULL ? "finish" : "release", status);
     note(app, what);
-    g_free(app->stored_key);
-    g_free(app->stored_digest);
-    g_free(app->stored_body);
+    g_clear_pointer(&app->stored_key, g_free);
+    g_clear_pointer(&app->stored_digest, g_free);
+    g_clear_pointer(&app->stored_body, g_free);
+    if (body == NULL) {
+        return;
+    }
     app->stored_key = g_strdup(key);
     app->stored_digest = g_strdup(digest);
     app->stored_body = g_strndup(body, length);

@@ -59,7 +59,7 @@ static ssize_t read_some(int fd, GString *into)
     return n < 0 ? 0 : n;
 }
 
-char *http_reply_header(const struct http_reply *reply, const char *name)
+char *client_reply_header(const struct client_reply *reply, const char *name)
 {
     g_auto(GStrv) lines = g_strsplit(reply->head, "\r\n", -1);
     g_autofree char *prefix = g_strconcat(name, ": ", NULL);
@@ -125,18 +125,18 @@ static bool read_chunks(int fd, GString *into)
     }
 }
 
-struct http_reply *client_read(int fd, bool is_head)
+struct client_reply *client_read(int fd, bool is_head)
 {
     GString *head = read_head(fd);
     if (head == NULL) {
         return NULL;
     }
-    struct http_reply *reply = g_new0(struct http_reply, 1);
+    struct client_reply *reply = g_new0(struct client_reply, 1);
     reply->head = g_string_free(head, FALSE);
     reply->body = g_string_new(NULL);
     reply->status = (int)g_ascii_strtoll(reply->head + strlen("HTTP/1.1 "), NULL, 10);
-    g_autofree char *length = http_reply_header(reply, "Content-Length");
-    g_autofree char *coding = http_reply_header(reply, "Transfer-Encoding");
+    g_autofree char *length = client_reply_header(reply, "Content-Length");
+    g_autofree char *coding = client_reply_header(reply, "Transfer-Encoding");
     bool has_body = !is_head && reply->status >= 200 && reply->status != 204 && reply->status != 304;
     if (has_body && coding != NULL) {
         g_assert_true(read_chunks(fd, reply->body));
@@ -146,12 +146,12 @@ struct http_reply *client_read(int fd, bool is_head)
         while (read_some(fd, reply->body) > 0) {
         }
     }
-    g_autofree char *connection = http_reply_header(reply, "Connection");
+    g_autofree char *connection = client_reply_header(reply, "Connection");
     reply->is_closed = connection != NULL && g_ascii_strcasecmp(connection, "close") == 0;
     return reply;
 }
 
-void http_reply_free(struct http_reply *reply)
+void client_reply_free(struct client_reply *reply)
 {
     if (reply != NULL) {
         g_free(reply->head);
@@ -180,12 +180,12 @@ bool client_is_closed(int fd)
     return n == 0;
 }
 
-struct http_reply *client_request(int port, const char *text)
+struct client_reply *client_request(int port, const char *text)
 {
     int fd = client_connect(port);
     client_send(fd, text);
     bool is_head = g_str_has_prefix(text, "HEAD ");
-    struct http_reply *reply = client_read(fd, is_head);
+    struct client_reply *reply = client_read(fd, is_head);
     close(fd);
     return reply;
 }

@@ -6,7 +6,7 @@
 
 #define CLIENT_WAIT_MS 10000
 
-struct http_reply {
+struct client_reply {
     int status;
     char *head; /* status line and headers */
     GString *body;
@@ -19,10 +19,10 @@ void client_send(int fd, const char *text);
 void client_send_bytes(int fd, const void *bytes, size_t length);
 
 /* Reads one reply: by Content-Length, chunked (decoded), or to the end. NULL when the connection ended before a head. */
-struct http_reply *client_read(int fd, bool is_head);
-void http_reply_free(struct http_reply *reply);
-typedef struct http_reply http_reply_t;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(http_reply_t, http_reply_free)
+struct client_reply *client_read(int fd, bool is_head);
+void client_reply_free(struct client_reply *reply);
+typedef struct client_reply client_reply_t;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(client_reply_t, client_reply_free)
 
 /* Reads until `text` has been seen; returns all that was read, or NULL at the end or after CLIENT_WAIT_MS. */
 char *client_read_until(int fd, const char *text);
@@ -31,8 +31,8 @@ char *client_read_until(int fd, const char *text);
 bool client_is_closed(int fd);
 
 /* Sends text on a connection of its own and reads one reply. */
-struct http_reply *client_request(int port, const char *text);
-char *http_reply_header(const struct http_reply *reply, const char *name);
+struct client_reply *client_request(int port, const char *text);
+char *client_reply_header(const struct client_reply *reply, const char *name);
 
 /* Waits until fn(arg) is true; fails the test after the bound. */
 void wait_until(bool (*fn)(void *arg), void *arg);

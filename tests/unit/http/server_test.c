@@ -17,14 +17,14 @@ static void assert_contains(const char *text, const char *part)
     }
 }
 
-static struct http_reply *post(struct app *app, const char *path, const char *headers, const char *body)
+static struct client_reply *post(struct app *app, const char *path, const char *headers, const char *body)
 {
     g_autofree char *text = g_strdup_printf("POST %s HTTP/1.1\r\n" HOST JSON "%sContent-Length: %zu\r\n\r\n%s", path,
                                             headers, strlen(body), body);
     return client_request(app->port, text);
 }
 
-static struct http_reply *get(struct app *app, const char *path, const char *headers)
+static struct client_reply *get(struct app *app, const char *path, const char *headers)
 {
     g_autofree char *text = g_strdup_printf("GET %s HTTP/1.1\r\n" HOST "%s\r\n", path, headers);
     return client_request(app->port, text);
@@ -33,7 +33,7 @@ static struct http_reply *get(struct app *app, const char *path, const char *hea
 static void inline_route_answers(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = get(app, "/health", "");
+    g_autoptr(client_reply_t) reply = get(app, "/health", "");
     g_assert_cmpint(reply->status, ==, 200);
     g_assert_cmpstr(reply->body->str, ==, "{\"status\":\"ok\"}");
     assert_contains(reply->head, "X-Content-Type-Options: nosniff\r\n");
@@ -45,7 +45,7 @@ static void inline_route_answers(void)
 static void typed_route_decodes_and_encodes(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = post(app, "/v1/items", TOKEN, "{\"name\":\"web\"}");
+    g_autoptr(client_reply_t) reply = post(app, "/v1/items", TOKEN, "{\"name\":\"web\"}");
     g_assert_cmpint(reply->status, ==, 201);
     g_assert_cmpstr(reply->body->str, ==, "{\"id\":null,\"name\":\"web\",\"size\":7}");
     assert_contains(reply->head, "ETag: \"r3\"\r\n");
@@ -55,7 +55,7 @@ static void typed_route_decodes_and_encodes(void)
 static void api_prefix_reaches_the_same_route(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = get(app, "/api/v1/items/a%2Fb", "");
+    g_autoptr(client_reply_t) reply = get(app, "/api/v1/items/a%2Fb", "");
     g_assert_cmpint(reply->status, ==, 200);
     assert_contains(reply->body->str, "\"id\":\"a/b\"");
     app_stop(app);
@@ -70,7 +70,7 @@ static void connection_is_kept_across_requests(void)
     for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
         g_autofree char *text = g_strdup_printf("GET %s HTTP/1.1\r\n" HOST "\r\n", paths[i]);
         client_send(fd, text);
-        g_autoptr(http_reply_t) reply = client_read(fd, false);
+        g_autoptr(client_reply_t) reply = client_read(fd, false);
         g_assert_nonnull(reply);
         g_assert_cmpint(reply->status, ==, statuses[i]);
         g_assert_false(reply->is_closed);
@@ -85,9 +85,9 @@ static void pipelined_requests_are_answered_in_order(void)
     int fd = client_connect(app->port);
     client_send(fd, "GET /v1/items/1 HTTP/1.1\r\n" HOST "\r\nGET /health HTTP/1.1\r\n" HOST "\r\n"
                     "GET /v1/items/3 HTTP/1.1\r\n" HOST "\r\n");
-    g_autoptr(http_reply_t) first = client_read(fd, false);
-    g_autoptr(http_reply_t) second = client_read(fd, false);
-    g_autoptr(http_reply_t) third = client_read(fd, false);
+    g_autoptr(client_reply_t) first = client_read(fd, false);
+    g_autoptr(client_reply_t) second = client_read(fd, false);
+    g_autoptr(client_reply_t) third = client_read(fd, false);
     assert_contains(first->body->str, "\"id\":\"1\"");
     assert_contains(second->body->str, "ok");
     assert_contains(third->body->str, "\"id\":\"3\"");
@@ -98,7 +98,7 @@ static void pipelined_requests_are_answered_in_order(void)
 static void issues_are_reported_as_a_problem(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = post(app, "/v1/items", TOKEN, "{\"size\":1000,\"nam\":1}");
+    g_autoptr(client_reply_t) reply = post(app, "/v1/items", TOKEN, "{\"size\":1000,\"nam\":1}");
     g_assert_cmpint(reply->status, ==, 400);
     assert_contains(reply->head, "Content-Type: application/problem+json\r\n");
     static const char *const parts[] = {"\"type\":\"https://enclii.dev/errors/INVALID_INPUT\"",
@@ -120,7 +120,7 @@ static void issues_are_reported_as_a_problem(void)
 static void internal_errors_keep_their_words(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = get(app, "/v1/failure", "");
+    g_autoptr(client_reply_t) reply = get(app, "/v1/failure", "");
     g_assert_cmpint(reply->status, ==, 500);
     g_assert_null(strstr(reply->body->str, "secret words"));
     app_stop(app);
@@ -129,11 +129,11 @@ static void internal_errors_keep_their_words(void)
 static void unknown_path_is_404_and_known_path_405_with_allow(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) missing = get(app, "/v1/item", "");
+    g_autoptr(client_reply_t) missing = get(app, "/v1/item", "");
     g_assert_cmpint(missing->status, ==, 404);
-    g_autoptr(http_reply_t) wrong = client_request(app->port, "PUT /v1/items HTTP/1.1\r\n" HOST "\r\n");
+    g_autoptr(client_reply_t) wrong = client_request(app->port, "PUT /v1/items HTTP/1.1\r\n" HOST "\r\n");
     g_assert_cmpint(wrong->status, ==, 405);
-    g_autofree char *allow = http_reply_header(wrong, "Allow");
+    g_autofree char *allow = client_reply_header(wrong, "Allow");
     g_assert_cmpstr(allow, ==, "GET, HEAD, POST");
     app_stop(app);
 }
@@ -144,10 +144,10 @@ static void head_is_get_without_a_body(void)
     int fd = client_connect(app->port);
     client_send(fd, "HEAD /health HTTP/1.1\r\n" HOST "\r\nHEAD /v1/items/1 HTTP/1.1\r\n" HOST "\r\n"
                     "GET /health HTTP/1.1\r\n" HOST "\r\n");
-    g_autoptr(http_reply_t) inlined = client_read(fd, true);
-    g_autoptr(http_reply_t) worked = client_read(fd, true);
-    g_autoptr(http_reply_t) after = client_read(fd, false);
-    g_autofree char *length = http_reply_header(inlined, "Content-Length");
+    g_autoptr(client_reply_t) inlined = client_read(fd, true);
+    g_autoptr(client_reply_t) worked = client_read(fd, true);
+    g_autoptr(client_reply_t) after = client_read(fd, false);
+    g_autofree char *length = client_reply_header(inlined, "Content-Length");
     g_assert_cmpstr(length, ==, "15");
     g_assert_cmpint(worked->status, ==, 200);
     g_assert_cmpstr(after->body->str, ==, "{\"status\":\"ok\"}");
@@ -158,7 +158,7 @@ static void head_is_get_without_a_body(void)
 static void delete_answers_204_without_a_body(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply = client_request(app->port, "DELETE /v1/items/1 HTTP/1.1\r\n" HOST "\r\n");
+    g_autoptr(client_reply_t) reply = client_request(app->port, "DELETE /v1/items/1 HTTP/1.1\r\n" HOST "\r\n");
     g_assert_cmpint(reply->status, ==, 204);
     g_assert_null(strstr(reply->head, "\r\nContent-Type"));
     app_stop(app);
@@ -190,12 +190,12 @@ static void query_is_checked_against_the_table(void)
     struct app *app = app_start(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_autofree char *path = g_strconcat("/v1/items", cases[i].query, NULL);
-        g_autoptr(http_reply_t) reply = get(app, path, TOKEN);
+        g_autoptr(client_reply_t) reply = get(app, path, TOKEN);
         g_test_message("%s -> %d %s", path, reply->status, reply->body->str);
         g_assert_cmpint(reply->status, ==, cases[i].status);
         assert_contains(reply->body->str, cases[i].part);
     }
-    g_autoptr(http_reply_t) dry = post(app, "/v1/items?dry_run=true", TOKEN, "{\"name\":\"web\"}");
+    g_autoptr(client_reply_t) dry = post(app, "/v1/items?dry_run=true", TOKEN, "{\"name\":\"web\"}");
     g_assert_cmpint(dry->status, ==, 201);
     app_stop(app);
 }
@@ -203,12 +203,12 @@ static void query_is_checked_against_the_table(void)
 static void caller_must_be_known_and_allowed(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) unknown = get(app, "/v1/items", "");
+    g_autoptr(client_reply_t) unknown = get(app, "/v1/items", "");
     g_assert_cmpint(unknown->status, ==, 401);
     assert_contains(unknown->head, "WWW-Authenticate: Bearer\r\n");
-    g_autoptr(http_reply_t) weak = get(app, "/v1/items?nonsense=1", "Authorization: Bearer weak\r\n");
+    g_autoptr(client_reply_t) weak = get(app, "/v1/items?nonsense=1", "Authorization: Bearer weak\r\n");
     g_assert_cmpint(weak->status, ==, 403);
-    g_autoptr(http_reply_t) often = get(app, "/v1/items", "Authorization: Bearer often\r\n");
+    g_autoptr(client_reply_t) often = get(app, "/v1/items", "Authorization: Bearer often\r\n");
     g_assert_cmpint(often->status, ==, 429);
     assert_contains(often->head, "Retry-After: 5\r\n");
     app_stop(app);
@@ -217,11 +217,11 @@ static void caller_must_be_known_and_allowed(void)
 static void request_id_is_taken_over_or_made(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) given = get(app, "/v1/items", "X-Request-Id: abc-DEF_1.2\r\n");
+    g_autoptr(client_reply_t) given = get(app, "/v1/items", "X-Request-Id: abc-DEF_1.2\r\n");
     assert_contains(given->head, "X-Request-Id: abc-DEF_1.2\r\n");
     assert_contains(given->body->str, "\"request_id\":\"abc-DEF_1.2\"");
-    g_autoptr(http_reply_t) bad = get(app, "/health", "X-Request-Id: short\r\n");
-    g_autofree char *made = http_reply_header(bad, "X-Request-Id");
+    g_autoptr(client_reply_t) bad = get(app, "/health", "X-Request-Id: short\r\n");
+    g_autofree char *made = client_reply_header(bad, "X-Request-Id");
     g_assert_true(uuid_is_valid(made));
     app_stop(app);
 }
@@ -229,16 +229,16 @@ static void request_id_is_taken_over_or_made(void)
 static void media_type_is_checked_where_a_body_is_expected(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) text = client_request(app->port, "POST /v1/items HTTP/1.1\r\n" HOST TOKEN
-                                                             "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
+    g_autoptr(client_reply_t) text = client_request(
+        app->port, "POST /v1/items HTTP/1.1\r\n" HOST TOKEN "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
     g_assert_cmpint(text->status, ==, 415);
-    g_autoptr(http_reply_t) plain = get(app, "/v1/items/1", JSON);
+    g_autoptr(client_reply_t) plain = get(app, "/v1/items/1", JSON);
     g_assert_cmpint(plain->status, ==, 200);
-    g_autoptr(http_reply_t) empty = post(app, "/v1/items", TOKEN, "");
+    g_autoptr(client_reply_t) empty = post(app, "/v1/items", TOKEN, "");
     g_assert_cmpint(empty->status, ==, 400);
-    g_autoptr(http_reply_t) optional = client_request(app->port, "POST /v1/maybe HTTP/1.1\r\n" HOST "\r\n");
+    g_autoptr(client_reply_t) optional = client_request(app->port, "POST /v1/maybe HTTP/1.1\r\n" HOST "\r\n");
     g_assert_cmpstr(optional->body->str, ==, "\"none\"");
-    g_autoptr(http_reply_t) ignored =
+    g_autoptr(client_reply_t) ignored =
         client_request(app->port, "DELETE /v1/items/1 HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}");
     g_assert_cmpint(ignored->status, ==, 204);
     app_stop(app);
@@ -247,12 +247,12 @@ static void media_type_is_checked_where_a_body_is_expected(void)
 static void patch_hands_the_json_to_the_handler(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) reply =
+    g_autoptr(client_reply_t) reply =
         client_request(app->port, "PATCH /v1/items/1 HTTP/1.1\r\n" HOST JSON
                                   "If-Match: \"r12\"\r\nContent-Length: 11\r\n\r\n{\"size\":42}");
     g_assert_cmpint(reply->status, ==, 200);
     g_assert_cmpstr(reply->body->str, ==, "{\"id\":\"id\",\"name\":\"old\",\"size\":42}");
-    g_autoptr(http_reply_t) stale =
+    g_autoptr(client_reply_t) stale =
         client_request(app->port, "PATCH /v1/items/1 HTTP/1.1\r\n" HOST JSON
                                   "If-Match: \"r11\"\r\nContent-Length: 11\r\n\r\n{\"size\":42}");
     g_assert_cmpint(stale->status, ==, 412);
@@ -262,12 +262,12 @@ static void patch_hands_the_json_to_the_handler(void)
 static void idempotency_hooks_run_around_the_handler(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) first = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
+    g_autoptr(client_reply_t) first = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
     g_autofree char *calls = app_calls(app);
     g_assert_cmpstr(calls, ==, "authenticate authorise begin handler finish:201");
-    g_autoptr(http_reply_t) again = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
+    g_autoptr(client_reply_t) again = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
     g_assert_cmpstr(again->body->str, ==, first->body->str);
-    g_autoptr(http_reply_t) other = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"two\"}");
+    g_autoptr(client_reply_t) other = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"two\"}");
     g_assert_cmpint(other->status, ==, 409);
     g_autofree char *all = app_calls(app);
     g_assert_cmpstr(all, ==,
@@ -279,13 +279,15 @@ static void idempotency_hooks_run_around_the_handler(void)
 static void idempotency_keeps_refusals_but_not_denials(void)
 {
     struct app *app = app_start(NULL);
-    g_autoptr(http_reply_t) refused = post(app, "/v1/items", TOKEN "Idempotency-Key: k2\r\n", "{\"name\":\"fail\"}");
+    g_autoptr(client_reply_t) refused = post(app, "/v1/items", TOKEN "Idempotency-Key: k2\r\n", "{\"name\":\"fail\"}");
     g_assert_cmpint(refused->status, ==, 409);
-    g_autoptr(http_reply_t) denied =
+    g_autoptr(client_reply_t) denied =
         post(app, "/v1/items", TOKEN "Idempotency-Key: k3\r\n", "{\"name\":\"forbidden\"}");
     g_assert_cmpint(denied->status, ==, 403);
     g_autofree char *calls = app_calls(app);
-    g_assert_cmpstr(calls, ==, "authenticate authorise begin handler finish:409 authenticate authorise begin handler");
+    g_assert_cmpstr(calls, ==,
+                    "authenticate authorise begin handler finish:409 "
+                    "authenticate authorise begin handler release:403");
     app_stop(app);
 }
 
@@ -294,12 +296,12 @@ static void unix_socket_names_its_peer(void)
     struct app *app = app_start(NULL);
     int fd = client_connect_unix(app->socket_path);
     client_send(fd, "GET /v1/peer HTTP/1.1\r\n" HOST "\r\n");
-    g_autoptr(http_reply_t) reply = client_read(fd, false);
+    g_autoptr(client_reply_t) reply = client_read(fd, false);
     g_autofree char *expected =
         g_strdup_printf("{\"address\":\"unix\",\"known\":true,\"uid\":%d,\"pid\":%d}", (int)getuid(), (int)getpid());
     g_assert_cmpstr(reply->body->str, ==, expected);
     close(fd);
-    g_autoptr(http_reply_t) tcp = get(app, "/v1/peer", "");
+    g_autoptr(client_reply_t) tcp = get(app, "/v1/peer", "");
     assert_contains(tcp->body->str, "{\"address\":\"127.0.0.1\",\"known\":false");
     app_stop(app);
 }
@@ -321,7 +323,7 @@ static void requests_are_counted_per_route(void)
         "GET /v1/items HTTP/1.1\r\n" HOST "\r\n", "GET /health HTTP/1.1\r\n" HOST "\r\n"};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         client_send(fd, texts[i]);
-        g_autoptr(http_reply_t) reply = client_read(fd, false);
+        g_autoptr(client_reply_t) reply = client_read(fd, false);
         g_assert_nonnull(reply);
     }
     close(fd);
