@@ -389,7 +389,11 @@ static bool descend(struct packer *packer, const char *top, fd_t *fd, GError **e
         if (strcmp(*part, "..") == 0) {
             return sy_fail(error, SY_INVALID_INPUT, "%s leads out of the project", packer->options->context);
         }
-        if (!add_layers(packer, *fd, error) || !open_below(packer, fd, *part, error)) {
+        if (!add_layers(packer, *fd, error)) {
+            return false;
+        }
+        forget_if_left_out(packer, *part);
+        if (!open_below(packer, fd, *part, error)) {
             return false;
         }
         g_autofree char *path = g_strndup(archive_path(packer), strlen(archive_path(packer)) - 1);

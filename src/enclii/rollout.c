@@ -173,11 +173,11 @@ static json_t *put_spec(struct rollout *rollout, bool is_dry, GError **error)
 }
 
 /* A change is told as "web: replicas 1 → 2" or "web in production: …"; new services have nothing running in any case. */
-static bool is_about(const char *change, const char *service)
+static bool is_about(const char *change, const char *service, const char *environment)
 {
-    size_t length = strlen(service);
-    return strncmp(change, service, length) == 0 &&
-           (change[length] == ':' || g_str_has_prefix(change + length, " in "));
+    g_autofree char *everywhere = g_strdup_printf("%s: ", service);
+    g_autofree char *here = g_strdup_printf("%s in %s: ", service, environment);
+    return g_str_has_prefix(change, everywhere) || g_str_has_prefix(change, here);
 }
 
 static bool take_service(struct rollout_member *member, const json_t *reply, GError **error)
@@ -207,7 +207,8 @@ static bool apply_spec(struct rollout *rollout, GError **error)
         json_array_foreach(rollout->changes, index, change)
         {
             const char *text = json_string_value(change);
-            member->is_spec_changed = member->is_spec_changed || (text != NULL && is_about(text, member->name));
+            member->is_spec_changed =
+                member->is_spec_changed || (text != NULL && is_about(text, member->name, rollout->environment));
         }
     }
     json_array_foreach(rollout->changes, index, change)

@@ -62,6 +62,12 @@ static bool send_source(struct rollout *rollout, const struct rollout_member *me
         reply = client_upload(rollout->client, target, source->pack.fd, (size_t)source->pack.size_bytes, &failure);
         progress_clear_line(&rollout->progress);
     }
+    if (g_error_matches(failure, SY_ERROR, SY_TOO_LARGE)) {
+        g_prefix_error(&failure,
+                       "the source (%u files, %.1f MiB) is larger than the server takes: ", source->pack.n_files,
+                       (double)source->pack.size_bytes / (1 << 20));
+        sy_error_set_hint(&failure, "Leave files out by .encliiignore, which is written like .gitignore.");
+    }
     if (failure != NULL) {
         g_propagate_error(error, failure);
     }

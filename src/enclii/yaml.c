@@ -7,7 +7,8 @@
 
 #define MAX_DEPTH 32
 #define MAX_REPORT 4096
-#define MAX_NAME 128 /* of a key in a path; contract_decode cuts there too */
+#define MAX_COPIED 10000 /* values that aliases add, in all */
+#define MAX_NAME 128     /* of a key in a path; contract_decode cuts there too */
 
 typedef struct fy_parser fy_parser_t;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(fy_parser_t, fy_parser_destroy)
@@ -19,6 +20,8 @@ struct reader {
     GString *path;
     GString *report; /* the parser's own words */
     unsigned depth;
+    GHashTable *anchors; /* name → json_t *, complete ones only */
+    size_t n_copied;
 };
 
 static bool fail_at(struct yaml_place place, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
@@ -34,7 +37,11 @@ static bool fail_at(struct yaml_place place, GError **error, const char *format,
 static struct yaml_place place_of(struct fy_event *event)
 {
     const struct fy_mark *mark = event != NULL ? fy_event_start_mark(event) : NULL;
-    return mark != NULL ? (struct yaml_place){mark->line + 1, mark->column + 1} : (struct yaml_place){1, 1};
+    if (mark == NULL) {
+        return (struct yaml_place){1, 1};
+    }
+    int star = event->type == FYET_ALIAS ? 1 : 0; /* the mark of an alias stands behind it */
+    return (struct yaml_place){mark->line + 1, mark->column + 1 - star};
 }
 
 /* --- events ------------------------------------------------------------------------------------------------------------------- */
@@ -69,14 +76,54 @@ static bool expect(struct reader *reader, enum fy_event_type type, GError **erro
 
 /* --- nodes -------------------------------------------------------------------------------------------------------------------- */
 
-static bool refuse_magic(struct fy_event *event, GError **error)
+static bool refuse_tag(struct fy_event *event, GError **error)
 {
-    if (event->type == FYET_ALIAS || fy_event_get_anchor_token(event) != NULL) {
-        return fail_at(place_of(event), error, "anchors (&) and aliases (*) are not used here; write the value out");
+    return fy_event_get_tag_token(event) == NULL || fail_at(place_of(event), error, "tags (!) are not used here");
+}
+
+/* Counts values, and how deep they are nested. */
+static unsigned measure(const json_t *value, size_t *n_values)
+{
+    unsigned deepest = 0;
+    const char *key;
+    json_t *member;
+    size_t index;
+    (*n_values)++;
+    json_object_foreach((json_t *)value, key, member)
+    {
+        unsigned depth = measure(member, n_values);
+        deepest = MAX(deepest, depth);
     }
-    if (fy_event_get_tag_token(event) != NULL) {
-        return fail_at(place_of(event), error, "tags (!) are not used here");
+    json_array_foreach(value, index, member)
+    {
+        unsigned depth = measure(member, n_values);
+        deepest = MAX(deepest, depth);
     }
+    return deepest + 1;
+}
+
+static char *token_text(struct fy_token *token)
+{
+    size_t length = 0;
+    const char *text = token != NULL ? fy_token_get_text(token, &length) : NULL;
+    return text != NULL ? g_strndup(text, length) : NULL;
+}
+
+static bool read_alias(struct reader *reader, json_t **ret, GError **error)
+{
+    struct yaml_place place = place_of(reader->event);
+    g_autofree char *name = token_text(reader->event->alias.anchor);
+    json_t *value = name != NULL ? g_hash_table_lookup(reader->anchors, name) : NULL;
+    if (value == NULL) {
+        return fail_at(place, error, "the alias *%s has no anchor before it", name != NULL ? name : "");
+    }
+    if (reader->depth + measure(value, &reader->n_copied) > MAX_DEPTH) {
+        return fail_at(place, error, "nested deeper than %d levels", MAX_DEPTH);
+    }
+    if (reader->n_copied > MAX_COPIED) {
+        return fail_at(place, error, "the aliases stand for more than %d values; write them out", MAX_COPIED);
+    }
+    *ret = json_deep_copy(value);
     return true;
 }
 
@@ -125,7 +172,7 @@ static bool read_member(struct reader *reader, json_t *object, GError **error)
     size_t key_length = 0;
     const char *text =
         reader->event->type == FYET_SCALAR ? fy_token_get_text(reader->event->scalar.value, &key_length) : NULL;
-    if (!refuse_magic(reader->event, error)) {
+    if (!refuse_tag(reader->event, error)) {
         return false;
     }
     if (text == NULL || key_length == 0 || memchr(text, '\0', key_length) != NULL) {
@@ -160,17 +207,11 @@ static bool read_mapping(struct reader *reader, json_t *object, GError **error)
     return false;
 }
 
-/* Reads the node that the current event begins; *ret is set on success only. */
-static bool read_node(struct reader *reader, json_t **ret, GError **error)
+static bool read_value(struct reader *reader, json_t **ret, GError **error)
 {
-    struct yaml_place place = place_of(reader->event);
-    if (!refuse_magic(reader->event, error)) {
-        return false;
+    if (reader->event->type == FYET_ALIAS) {
+        return read_alias(reader, ret, error);
     }
-    if (reader->depth >= MAX_DEPTH) {
-        return fail_at(place, error, "nested deeper than %d levels", MAX_DEPTH);
-    }
-    remember(reader->document->values, reader->path->str, place);
     if (reader->event->type == FYET_SCALAR) {
         return read_scalar(reader, ret, error);
     }
@@ -182,11 +223,34 @@ static bool read_node(struct reader *reader, json_t **ret, GError **error)
     reader->depth++;
     bool ok = is_mapping ? read_mapping(reader, value, error) : read_sequence(reader, value, error);
     reader->depth--;
-    if (!ok) {
+    if (ok) {
+        *ret = value;
+    } else {
         json_decref(value);
+    }
+    return ok;
+}
+
+/* Reads the node that the current event begins; *ret is set on success only. An anchor counts once its node is whole, so that
+ * none can hold itself. */
+static bool read_node(struct reader *reader, json_t **ret, GError **error)
+{
+    struct yaml_place place = place_of(reader->event);
+    if (!refuse_tag(reader->event, error)) {
         return false;
     }
-    *ret = value;
+    if (reader->depth >= MAX_DEPTH) {
+        return fail_at(place, error, "nested deeper than %d levels", MAX_DEPTH);
+    }
+    remember(reader->document->values, reader->path->str, place);
+    bool is_alias = reader->event->type == FYET_ALIAS;
+    g_autofree char *anchor = is_alias ? NULL : token_text(fy_event_get_anchor_token(reader->event));
+    if (!read_value(reader, ret, error)) {
+        return false;
+    }
+    if (anchor != NULL) {
+        g_hash_table_insert(reader->anchors, g_steal_pointer(&anchor), json_incref(*ret));
+    }
     return true;
 }
 
@@ -269,7 +333,9 @@ bool yaml_parse(const char *text, size_t length, struct yaml_document *ret_docum
         .keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
         .values = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free),
     };
-    struct reader reader = {.parser = parser, .document = &document, .path = path, .report = report};
+    g_autoptr(GHashTable) anchors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_decref);
+    struct reader reader = {
+        .anchors = anchors, .parser = parser, .document = &document, .path = path, .report = report};
     bool ok = (parser != NULL && fy_parser_set_string(parser, text, length) == 0)
                   ? read_stream(&reader, error)
                   : sy_fail(error, SY_INTERNAL, "the YAML parser does not start");

@@ -1,7 +1,9 @@
 /* YAML 1.2 text (a strict subset) to JSON in which every scalar is text, with the place of every member.
  *
- * The subset: one document, no anchors, aliases or tags, no duplicate keys, keys are scalars, at most 32 levels; so no input
- * can grow beyond its own size (alias bombs). A plain scalar that is empty, `~` or `null` becomes null. Pure. */
+ * The subset: one document, no tags, no duplicate keys, keys are scalars, at most 32 levels. Aliases are copied where they stand;
+ * what all of them copy together is bounded (alias bombs), and none may stand inside its own anchor. A plain scalar that is
+ * empty, `~` or `null` becomes null. Pure.
+ */
 #pragma once
 
 #include <glib.h>

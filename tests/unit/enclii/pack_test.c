@@ -201,6 +201,15 @@ static void context_is_packed_under_its_own_path(void)
     g_assert_cmpstr(found, ==, "drwxr-xr-x apps/\ndrwxr-xr-x apps/web/\n-rw-r--r-- apps/web/main.c=main\n");
 }
 
+static void context_that_git_leaves_out_is_packed_all_the_same(void)
+{
+    g_autoptr(scratch_t) folder = scratch_new();
+    scratch_write(folder, ".gitignore", "dist/\n");
+    scratch_write(folder, "dist/index.html", "made");
+    g_autofree char *found = names(folder, "./dist");
+    g_assert_cmpstr(found, ==, "drwxr-xr-x dist/\n-rw-r--r-- dist/index.html=made\n");
+}
+
 static void long_and_strange_names_survive(void)
 {
     g_autoptr(scratch_t) folder = scratch_new();
@@ -359,6 +368,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pack/folder_that_git_leaves_out_is_packed_when_it_is_the_root",
                     folder_that_git_leaves_out_is_packed_when_it_is_the_root);
     g_test_add_func("/pack/context_is_packed_under_its_own_path", context_is_packed_under_its_own_path);
+    g_test_add_func("/pack/context_that_git_leaves_out_is_packed_all_the_same",
+                    context_that_git_leaves_out_is_packed_all_the_same);
     g_test_add_func("/pack/long_and_strange_names_survive", long_and_strange_names_survive);
     g_test_add_func("/pack/link_out_of_the_folder_is_refused", link_out_of_the_folder_is_refused);
     g_test_add_func("/pack/socket_and_fifo_are_refused_by_name", socket_and_fifo_are_refused_by_name);

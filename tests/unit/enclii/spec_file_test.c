@@ -36,7 +36,10 @@ static const struct refusal refusals[] = {
      "enclii.yaml:5:21: environments.production.web.replicas ", "whole number"},
     {"override_of_no_service", "project: shop\nservices: {web: {}}\nenvironments:\n  production: {wbe: {}}\n",
      "enclii.yaml:4:", "is no service"},
-    {"alias", "project: shop\nx: &a [1]\ny: *a\n", "enclii.yaml:2:", "anchors"},
+    {"alias_of_nothing", "project: shop\nservices: *a\n", "enclii.yaml:2:11: ", "no anchor"},
+    {"alias_of_itself", "project: shop\nservices: &a {web: *a}\n", "enclii.yaml:2:", "no anchor"},
+    {"finding_in_an_alias", "project: shop\nservices:\n  a: &x {port: 0}\n  b: *x\n",
+     "enclii.yaml:3:16: services.a.port ", "enclii.yaml:4:"},
     {"tag", "project: !!str shop\n", "enclii.yaml:1:", "tags"},
     {"second_document", "project: shop\nservices: {web: {}}\n---\nproject: shop\n",
      "enclii.yaml:3:1: ", "second document"},
@@ -119,6 +122,18 @@ static void scalars_reach_their_types(void)
     g_assert_cmpstr(overrides, ==, "{\"replicas\":5}");
 }
 
+static void alias_is_a_copy(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(spec_file_t) file = parse("project: shop\nservices:\n  a:\n    health: &h {path: /up, grace: 7s}\n"
+                                        "  b:\n    health: *h\n",
+                                        &error);
+    g_assert_no_error(error);
+    const struct service_spec *b = struct_map_get(file->spec->services, "b");
+    g_assert_cmpstr(b->settings.health.path, ==, "/up");
+    g_assert_cmpint(b->settings.health.grace_ms, ==, 7000);
+}
+
 static void alias_bomb_is_refused_at_once(void)
 {
     g_autoptr(GError) error = NULL;
@@ -130,6 +145,7 @@ static void alias_bomb_is_refused_at_once(void)
     int64_t start_us = g_get_monotonic_time();
     g_assert_null(parse(text->str, &error));
     g_assert_error(error, SY_ERROR, SY_INVALID_INPUT);
+    g_assert_nonnull(strstr(error->message, "aliases stand for more than"));
     g_assert_cmpint(g_get_monotonic_time() - start_us, <, G_USEC_PER_SEC);
 }
 
@@ -180,6 +196,7 @@ int main(int argc, char **argv)
     g_test_add_func("/spec_file/all_findings_are_told", all_findings_are_told);
     g_test_add_func("/spec_file/excerpt_marks_the_column", excerpt_marks_the_column);
     g_test_add_func("/spec_file/scalars_reach_their_types", scalars_reach_their_types);
+    g_test_add_func("/spec_file/alias_is_a_copy", alias_is_a_copy);
     g_test_add_func("/spec_file/alias_bomb_is_refused_at_once", alias_bomb_is_refused_at_once);
     g_test_add_func("/spec_file/deep_nesting_is_refused", deep_nesting_is_refused);
     g_test_add_func("/spec_file/large_file_is_refused", large_file_is_refused);
