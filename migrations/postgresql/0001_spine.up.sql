@@ -306,6 +306,8 @@ CREATE UNIQUE INDEX instances_address ON instances (address) WHERE address IS NO
 CREATE INDEX instances_pair ON instances (pair_id);
 CREATE UNIQUE INDEX variables_everywhere ON variables (service_id, key) WHERE environment_id IS NULL;
 CREATE UNIQUE INDEX variables_environment ON variables (service_id, environment_id, key) WHERE environment_id IS NOT NULL;
+CREATE INDEX domains_pair ON domains (pair_id);
+CREATE INDEX domains_service ON domains (service_id);
 CREATE UNIQUE INDEX domains_name ON domains (domain);
 CREATE UNIQUE INDEX tokens_hash ON tokens (hash);
 CREATE INDEX volumes_pair ON volumes (pair_id);

@@ -61,6 +61,11 @@ char *uuid_new(void)
     return out;
 }
 
+const char *uuid_tail(const char *uuid)
+{
+    return uuid + UUID_LENGTH - 12;
+}
+
 bool uuid_is_valid(const char *text)
 {
     return text != NULL && g_uuid_string_is_valid(text);

@@ -14,6 +14,9 @@
 void uuid_make(int64_t now_us, char out[UUID_LENGTH + 1]);
 char *uuid_new(void);
 
+/* The last 12 digits of a valid UUID: its random part. The first ones are a clock's and are the same for a minute. Borrowed. */
+const char *uuid_tail(const char *uuid);
+
 /* True for any RFC 9562 text form, either case. */
 bool uuid_is_valid(const char *text);
 

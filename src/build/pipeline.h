@@ -12,6 +12,8 @@
 #include "engine/engine.h"
 #include "model/build_config.h"
 
+#define BUILD_LABEL_RELEASE "dev.enclii.release" /* id, on images beside the installation's */
+
 struct build_options {
     struct engine *engine;
     const char *engine_endpoint; /* unix:PATH, for the client */
@@ -20,6 +22,8 @@ struct build_options {
     const char *ca_bundle;       /* PEM file given to builds as a secret; NULL: none */
     const char *base_images;     /* "pull", "assemble" or "auto" (pull when a registry answers within 5 s) */
     const char *installation;
+    /* "K=V", NULL-ended; NULL: none. Proxies and mirrors of package registries of this host: build arguments of every build. */
+    const char *const *forward;
     int64_t memory_bytes, cpu_millis, timeout_ms;
     int64_t disk_reserve_bytes; /* refuse to begin with less free on the engine's or the work folder's file system */
     unsigned git_flags;
@@ -28,9 +32,9 @@ struct build_options {
 
 struct build_job {
     const char *release_id;
-    const char *service;    /* for the image's name */
+    const char *service; /* for the image's name */
     const char *project;
-    const char *repository; /* "enclii/<installation 8>/<project>/<service>": where the image is tagged, tag = version */
+    const char *repository; /* enclii/<tail of the installation id>/<project>/<service>; the tag is the version */
     const char *tag;
     const char *archive; /* path of the tar; NULL: git */
     const char *git_repo;
@@ -60,9 +64,10 @@ bool build_run(const struct build_options *options, const struct build_job *job,
 char *build_fingerprint(const char *source_digest, const char *git_repo, const char *git_sha,
                         const struct build_config *config);
 
-/* Makes sure the engine has a base image: pulls it, or assembles it from Debian packages with mmdebstrap and imports it
- * (`debian:bookworm-slim`, `enclii/base-<language>:bookworm` and the usual names go, node, python, nginx… map to those).
- * Slow at the first time (25–90 s); progress to on_line. One at a time per image in the process. */
+/* Makes sure the engine has a base image: pulls it, or assembles it: `debian:bookworm-slim` (also `debian:12` and the like)
+ * from Debian packages with mmdebstrap, `enclii/base-<language>:bookworm` from that; all others can only be pulled. Slow at
+ * the first time (25–90 s); progress to on_line. One at a time per image in the process. SY_BUILD_FAILED names the image, the
+ * hint the ways out. */
 bool base_image_ensure(const struct build_options *options, const char *reference, process_line_fn on_line, void *arg,
                        const int *cancelled, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -1,8 +1,10 @@
 /* Source trees: unpacked from an archive or fetched by git, into a private folder.
  *
  * Nothing leaves the folder: entries whose path is absolute, holds "..", runs through a symbolic link, or that are hard
- * links, devices, sockets or FIFOs are refused; a symbolic link is kept only when it points inside the tree. Everything is
- * created with openat beneath the folder's descriptor. Owners are dropped, set-id bits cleared. Blocking. */
+ * links, devices, sockets or FIFOs are refused; a symbolic link is kept only when it points inside the tree whatever other
+ * links do (".." at its beginning only). In an archive another one is refused, in a git tree it is left out. Everything is
+ * created with openat beneath the folder's descriptor. Owners are dropped, modes are 0755 or 0644, everything gets one fixed
+ * time (in 1985, as npm does: some archivers refuse 0), so that the same files give the same image layers. Blocking. */
 #pragma once
 
 #include <glib.h>
@@ -24,19 +26,22 @@ struct source_tree {
     int64_t total_bytes;
 };
 
-/* tar, also gzip, zstd, xz or bzip2 compressed, from a descriptor (borrowed). SY_INVALID_INPUT names the entry and the rule,
- * SY_TOO_LARGE the limit. What was unpacked before an error is the caller's to remove (source_remove). */
+/* tar, also gzip, zstd, xz or bzip2 compressed, from a descriptor (borrowed). Limits NULL: the default ones. Of two entries
+ * with one name the last wins, unless one is a folder. SY_SOURCE_REFUSED names the entry and the rule, SY_TOO_LARGE the limit,
+ * SY_INVALID_INPUT says that the archive is damaged. What was unpacked before an error is the caller's to remove (source_remove). */
 bool source_unpack(int archive_fd, int folder_fd, const struct source_limits *limits, const int *cancelled,
                    struct source_tree *ret_tree, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* https:// and git over ssh (git@host:path, ssh://) only; no user info with a password, no leading '-', no control
- * characters, no loopback, link-local or private literal addresses unless allowed. */
+/* https:// and git over ssh (git@host:path, ssh://) only; no user info in https and no password anywhere, no leading '-', no
+ * control characters, no loopback, link-local, private or reserved address in any spelling unless allowed. */
 enum source_git_flag { SOURCE_GIT_ALLOW_PRIVATE = 1 << 0, SOURCE_GIT_ALLOW_FILE = 1 << 1 /* tests */ };
 bool source_check_git_url(const char *url, unsigned flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* A full or short hash, branch or tag by the rules of git-check-ref-format(1). */
 bool source_check_git_ref(const char *ref, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Depth 1, no submodules, no hooks, no credentials asked for, GIT_ALLOW_PROTOCOL set, --end-of-options before what users
- * gave. Lines of progress to on_line. *ret_commit is the full hash. */
+ * gave. `folder` exists and is empty; ref NULL or "": the default branch. Unless private addresses are allowed, the host's
+ * addresses must all be public, git is pinned to them, and redirections are not followed. No .git is left behind. Lines of
+ * progress to on_line. *ret_commit is the full hash. SY_PROCESS_FAILED holds git's last words; SY_UNAVAILABLE: no such host. */
 bool source_fetch_git(const char *url, const char *ref, const char *folder, unsigned flags, int64_t timeout_ms,
                       const int *cancelled, process_line_fn on_line, void *arg, char **ret_commit,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -11,10 +11,20 @@
  * says current == 0, then leaves it out of the next table, which removes it. Removing one that
  * still has sessions puts it in maintenance first.
  *
+ * What HAProxy runs is asked from HAProxy, never remembered: the digest of everything but hosts and
+ * servers is its `description`, so that a half-done change or a foreign reload is seen and repaired
+ * by the next edge_apply. After a reload the old worker finishes what it has; a request that comes
+ * in there on a kept connection is handed to the new worker, so that an old worker never routes by
+ * its old table. edge_observe adds the sessions of old workers to a server's.
+ *
+ * A draining server is not in the file: HAProxy that starts anew has nothing to drain.
+ *
  * Safety: a table without any server, or with fewer than half of the servers of the last one (and
- * at least 3 fewer), is refused with SY_CONFLICT unless EDGE_ALLOW_SHRINK is given. Errors:
- * SY_EDGE_UNAVAILABLE, SY_PORT_TAKEN (with who holds it), SY_CONFLICT. Threads: one caller at a
- * time for edge_apply (internal lock); edge_observe may run beside it. */
+ * at least 3 fewer), is refused with SY_CONFLICT unless EDGE_ALLOW_SHRINK is given; an empty first
+ * table is fine. Errors: SY_EDGE_UNAVAILABLE, SY_PORT_TAKEN (with who holds it), SY_CONFLICT,
+ * SY_INVALID_INPUT (a name, address or path that does not belong into a configuration),
+ * SY_PROCESS_FAILED (HAProxy is not installed, or refuses a file: its words; the old one stays).
+ * Threads: start, stop and apply take an internal lock in turn; the others may run beside them. */
 #pragma once
 
 #include <glib.h>
@@ -83,12 +93,19 @@ struct edge_observed_server {
 struct edge *edge_new(const struct edge_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void edge_free(struct edge *edge); /* leaves HAProxy running */
 
-/* Starts HAProxy unless ours runs already (pid file and master socket agree). */
+/* Makes sure that HAProxy runs: one that answers on the master socket of our folder is ours, whoever
+ * started it; else it is started in a session of its own with the file last applied (an empty table
+ * when there is none). Cheap when it runs, so it may be called again and again. Where systemd has
+ * enclii-edge.path active on this very folder, HAProxy is systemd's: we write the file and wait. */
 bool edge_start(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-bool edge_stop(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT; /* for teardown */
-int edge_port(const struct edge *edge);
+
+/* For teardown: ends HAProxy with all that it carries and forgets the table (removes haproxy.cfg,
+ * without which the systemd unit does not come back either). True when none runs. */
+bool edge_stop(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+int edge_port(const struct edge *edge); /* 0 before the first start */
 
 enum edge_apply_flag { EDGE_ALLOW_SHRINK = 1 << 0 };
+/* What differed; after a reload too. Drains, address and state changes are servers_changed. */
 struct edge_apply_result {
     int servers_added, servers_removed, servers_changed, hosts_changed;
     bool was_reloaded;
@@ -96,26 +113,37 @@ struct edge_apply_result {
 bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Array of struct edge_observed_server *, sorted by (backend, name). */
+/* Array of struct edge_observed_server *, sorted by (backend, name). Also keeps the access log
+ * bounded: beyond 64 MiB its last 16 MiB become access.log.1. (With nobody calling, HAProxy itself
+ * stops writing at 256 MiB.) Under systemd the log goes to the journal instead. */
 bool edge_observe(struct edge *edge, GPtrArray **ret_servers, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct edge_status {
     bool is_running;
     char *version;
-    int64_t pid, uptime_seconds, current_connections, total_requests, reloads;
+    int64_t pid, uptime_seconds; /* of the master process */
+    int64_t current_connections;
+    int64_t total_requests; /* since the last reload */
+    int64_t reloads;
 };
+/* True with is_running == false when no HAProxy answers. */
 bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void edge_status_clear(struct edge_status *status);
 
 struct edge_stats {
-    int64_t calls, failures, reloads, us_total;
+    int64_t calls, failures, reloads, us_total; /* calls: commands to HAProxy */
 };
 void edge_stats(const struct edge *edge, struct edge_stats *ret_stats);
 
-/* --- pure parts, tested and fuzzed on their own (render.c, reply.c)
- * ---------------------------------------------- */
+/* --- pure parts, tested and fuzzed on their own (table.c, render.c, reply.c) ------------------------ */
 
+/* Positive character classes for everything that reaches a configuration or a command; every host's
+ * backend exists; nothing twice. */
+bool edge_table_check(const struct edge_table *table, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The whole haproxy.cfg; NULL for what edge_table_check or the check of the options refuses. */
 GString *edge_render(const struct edge_options *options, int port, const struct edge_table *table);
+
 /* `show stat` CSV. */
 bool edge_parse_stat(const char *text, size_t length, GPtrArray **ret_servers,
                      GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -24,6 +24,8 @@
 #define ENGINE_LABEL_INSTANCE "dev.enclii.instance"     /* id */
 #define ENGINE_LABEL_OBJECT "dev.enclii.object"         /* id of whatever else owns it (environment, volume) */
 #define ENGINE_LABEL_ROLE "dev.enclii.role"             /* instance, release-command, network, volume */
+/* Images of builds are named so, followed by project/service:tag; printf with the installation. */
+#define ENGINE_IMAGE_PREFIX "enclii/%.8s/"
 
 struct engine;
 

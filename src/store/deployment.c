@@ -194,6 +194,6 @@ bool deployment_counts(struct tx *tx, void (*fn)(const char *status, int64_t cou
                        GError **error)
 {
     struct counting counting = {.fn = fn, .arg = arg};
-    return tx_query(tx, "SELECT status, COUNT(*) FROM deployments GROUP BY status ORDER BY status", NO_PARAMS, take_count,
-                    &counting, error);
+    return tx_query(tx, "SELECT status, COUNT(*) FROM deployments GROUP BY status ORDER BY status", NO_PARAMS,
+                    take_count, &counting, error);
 }

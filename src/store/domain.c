@@ -22,8 +22,10 @@ bool domain_list(struct tx *tx, const struct scope *scope, const char *service_i
 
 bool domain_list_pair(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error)
 {
-    return tx_list(tx, &domain_type, ret,
-                   "SELECT {} FROM domains WHERE pair_id = COALESCE(CAST($1 AS TEXT), pair_id) ORDER BY domain",
+    if (pair_id == NULL) {
+        return tx_list(tx, &domain_type, ret, "SELECT {} FROM domains ORDER BY domain", NO_PARAMS, error);
+    }
+    return tx_list(tx, &domain_type, ret, "SELECT {} FROM domains WHERE pair_id = $1 ORDER BY domain",
                    PARAMS(P_TEXT(pair_id)), error);
 }
 

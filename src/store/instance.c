@@ -15,8 +15,10 @@ bool instance_by_id(struct tx *tx, const char *id, struct instance **ret, GError
 
 bool instance_list(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error)
 {
-    return tx_list(tx, &instance_type, ret,
-                   "SELECT {} FROM instances WHERE pair_id = COALESCE(CAST($1 AS TEXT), pair_id) ORDER BY pair_id, id",
+    if (pair_id == NULL) {
+        return tx_list(tx, &instance_type, ret, "SELECT {} FROM instances ORDER BY pair_id, id", NO_PARAMS, error);
+    }
+    return tx_list(tx, &instance_type, ret, "SELECT {} FROM instances WHERE pair_id = $1 ORDER BY id",
                    PARAMS(P_TEXT(pair_id)), error);
 }
 

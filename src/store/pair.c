@@ -93,24 +93,13 @@ bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **erro
 
 bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret, GError **error)
 {
-    return tx_list(tx, &pair_type, ret,
-                   "SELECT {} FROM pairs WHERE service_id = COALESCE(CAST($1 AS TEXT), service_id) AND "
-                   "environment_id = COALESCE(CAST($2 AS TEXT), environment_id) ORDER BY id",
-                   PARAMS(P_TEXT(service_id), P_TEXT(environment_id)), error);
-}
-
-static bool add_id(const struct sql_value *values, size_t n_values, void *arg, GError **error)
-{
-    g_ptr_array_add(arg, g_strdup(values[0].text));
-    return true;
-}
-
-bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error)
-{
-    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
-    if (!tx_query(tx, "SELECT id FROM pairs ORDER BY id", NO_PARAMS, add_id, ids, error)) {
-        return false;
+    if (service_id != NULL) {
+        return tx_list(tx, &pair_type, ret, "SELECT {} FROM pairs WHERE service_id = $1 ORDER BY id",
+                       PARAMS(P_TEXT(service_id)), error);
     }
-    *ret_ids = g_steal_pointer(&ids);
-    return true;
+    if (environment_id != NULL) {
+        return tx_list(tx, &pair_type, ret, "SELECT {} FROM pairs WHERE environment_id = $1 ORDER BY id",
+                       PARAMS(P_TEXT(environment_id)), error);
+    }
+    return tx_list(tx, &pair_type, ret, "SELECT {} FROM pairs ORDER BY id", NO_PARAMS, error);
 }

@@ -63,10 +63,12 @@ bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *
                           int64_t now_us, struct project **ret, GError **error)
 {
     void *row = NULL;
-    if (!tx_get(tx, &project_type, &row,
-                "SELECT {} FROM projects WHERE slug = $1 AND deleted_at > $4 AND " IN_SCOPE("$2", "$3", "id") " ORDER BY deleted_at DESC LIMIT 1",
-                PARAMS(P_TEXT(slug), P_TEXT(scope->organization_id), P_TEXT(scope->project_id), P_INT(deleted_after_us)),
-                error)) {
+    if (!tx_get(
+            tx, &project_type, &row,
+            "SELECT {} FROM projects WHERE slug = $1 AND deleted_at > $4 AND " IN_SCOPE(
+                "$2", "$3", "id") " ORDER BY deleted_at DESC LIMIT 1",
+            PARAMS(P_TEXT(slug), P_TEXT(scope->organization_id), P_TEXT(scope->project_id), P_INT(deleted_after_us)),
+            error)) {
         return false;
     }
     g_autoptr(project_t) project = row;

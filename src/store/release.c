@@ -132,6 +132,14 @@ bool release_claim(struct tx *tx, const char *owner, int64_t lease_us, struct re
     return true;
 }
 
+bool release_abandon(struct tx *tx, const char *owner, GError **error)
+{
+    return tx_exec(tx,
+                   "UPDATE releases SET status = 'queued', lease_owner = NULL, lease_until = NULL WHERE status = "
+                   "'building' AND lease_owner = $1",
+                   PARAMS(P_TEXT(owner)), NULL, error);
+}
+
 bool release_renew(struct tx *tx, const char *id, const char *owner, int64_t lease_us, bool *ret_held,
                    bool *ret_cancelled, GError **error)
 {

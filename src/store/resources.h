@@ -79,9 +79,25 @@ bool pair_ensure(struct tx *tx, const struct service *service, const struct envi
                  GError **error) MUST;
 bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **error) MUST;
 bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret,
-               GError **error) MUST; /* either NULL: all */
-/* Ids of the pairs that the controller has to look at. */
-bool pair_list_ids(struct tx *tx, GPtrArray **ret_ids, GError **error) MUST;
+               GError **error) MUST; /* of the service, else of the environment, else all */
+
+/* scan.c: little of much, for the controller's resync */
+struct scanned_pair {
+    char id[37];
+    int64_t revision;
+};
+struct scanned_instance {
+    char id[37], pair_id[37];
+    char state[12];
+    int64_t state_since_us, restarts;
+};
+struct scan {
+    GArray *pairs;     /* of struct scanned_pair, sorted by id */
+    GArray *instances; /* of struct scanned_instance, sorted by (pair_id, id) */
+};
+bool scan_read(struct tx *tx, struct scan *ret_scan,
+               GError **error) MUST; /* *ret_scan is cleared first: {0} at the start */
+void scan_clear(struct scan *scan);
 
 /* release.c */
 bool release_insert(struct tx *tx, struct release *release, GError **error) MUST; /* gives the number and version */
@@ -99,6 +115,8 @@ bool release_set_status(struct tx *tx, struct release *release, enum release_sta
 /* The oldest queued release, or one whose lease has run out, leased to `owner` until now + lease_us; NULL when there is none. */
 bool release_claim(struct tx *tx, const char *owner, int64_t lease_us, struct release **ret, GError **error) MUST;
 /* False in *ret_held when the lease has gone to another. */
+/* Puts back into the queue what `owner` was building when it died. */
+bool release_abandon(struct tx *tx, const char *owner, GError **error) MUST;
 bool release_renew(struct tx *tx, const char *id, const char *owner, int64_t lease_us, bool *ret_held,
                    bool *ret_cancelled, GError **error) MUST;
 bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, GPtrArray **ret_recent,
@@ -204,9 +222,18 @@ bool volume_insert(struct tx *tx, const struct volume *volume, GError **error) M
 bool volume_update(struct tx *tx, struct volume *volume, GError **error) MUST;
 bool volume_list(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error) MUST; /* NULL: all */
 
-/* lease.c: the database's clock decides. *ret_fence rises with each new holder; *ret_held is false while another holds it. */
-bool lease_acquire(struct tx *tx, const char *name, const char *holder, int64_t duration_us, bool *ret_held,
-                   int64_t *ret_fence, GError **error) MUST;
+/* lease.c: who may act. A lease is the holder's until it lets go, or until somebody has seen it unrenewed for as long as it
+ * lasts by a clock that does not jump: the caller's monotonic one. `until` in the row is for people.
+ *
+ * Held when `holder` has it already, it is free, or it still is as `unrenewed` says (NULL: not to be taken from another).
+ * *ret_seen is what it is like now. */
+struct lease_seen {
+    int64_t fence; /* rises with each new holder; -1: nothing seen */
+    int64_t until_us;
+};
+bool lease_acquire(struct tx *tx, const char *name, const char *holder, int64_t duration_us,
+                   const struct lease_seen *unrenewed, bool *ret_held, struct lease_seen *ret_seen,
+                   GError **error) MUST;
 bool lease_release(struct tx *tx, const char *name, const char *holder, GError **error) MUST;
 
 /* idempotency.c */

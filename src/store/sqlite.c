@@ -68,7 +68,7 @@ static bool sqlite_ping(struct store *base, GError **error)
 /* The database is this process. */
 static bool sqlite_now(struct tx *tx, int64_t *ret_now_us, GError **error)
 {
-    *ret_now_us = g_get_real_time();
+    *ret_now_us = clock_wall_us(tx->store->options.clock);
     return true;
 }
 

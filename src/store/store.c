@@ -20,6 +20,7 @@ void store_init(struct store *store, const struct backend *backend, const struct
     store->backend = backend;
     store->options = *from;
     struct store_options *to = &store->options;
+    to->clock = from->clock != NULL ? from->clock : &clock_system;
     to->n_readers = from->n_readers > 0 ? MIN(from->n_readers, 64) : 4;
     to->pool_size = from->pool_size > 0 ? MIN(from->pool_size, 50) : 10;
     to->pool_reserved = from->pool_reserved > 0 ? from->pool_reserved : 2;

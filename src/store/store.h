@@ -41,6 +41,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "contract/contract.h"
 
 struct store;
@@ -49,12 +50,13 @@ struct tx;
 enum store_dialect { STORE_SQLITE, STORE_POSTGRESQL };
 
 struct store_options {
-    int n_readers;        /* SQLite: reader connections; default 4 */
-    int pool_size;        /* PostgreSQL: connections, 10–50; default 10 */
-    int pool_reserved;    /* of those, kept for operators (switchyard migrate, doctor); default 2 */
-    int64_t wait_ms;      /* longest wait for a connection or a place in the queue; default 5000 */
-    int64_t statement_ms; /* longest single statement; default 10000 */
-    bool allow_volatile;  /* accept a PostgreSQL server with fsync off: only for tests */
+    int n_readers;             /* SQLite: reader connections; default 4 */
+    int pool_size;             /* PostgreSQL: connections, 10–50; default 10 */
+    int pool_reserved;         /* of those, kept for operators (switchyard migrate, doctor); default 2 */
+    int64_t wait_ms;           /* longest wait for a connection or a place in the queue; default 5000 */
+    int64_t statement_ms;      /* longest single statement; default 10000 */
+    bool allow_volatile;       /* accept a PostgreSQL server with fsync off: only for tests */
+    const struct clock *clock; /* SQLite, where the database's clock is the process's; NULL: the system's. Borrowed */
     /* Holds sqlite/ and postgresql/; NULL: the files in the binary. Copied. */
     const char *migrations_folder;
 };

@@ -22,7 +22,9 @@ bool volume_update(struct tx *tx, struct volume *volume, GError **error)
 
 bool volume_list(struct tx *tx, const char *pair_id, GPtrArray **ret, GError **error)
 {
-    return tx_list(tx, &volume_type, ret,
-                   "SELECT {} FROM volumes WHERE pair_id = COALESCE(CAST($1 AS TEXT), pair_id) ORDER BY pair_id, name",
+    if (pair_id == NULL) {
+        return tx_list(tx, &volume_type, ret, "SELECT {} FROM volumes ORDER BY pair_id, name", NO_PARAMS, error);
+    }
+    return tx_list(tx, &volume_type, ret, "SELECT {} FROM volumes WHERE pair_id = $1 ORDER BY name",
                    PARAMS(P_TEXT(pair_id)), error);
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "auth/authenticator.h"
+#include "base/clock.h"
 #include "edge/edge.h"
 #include "engine/engine.h"
 #include "http/server.h"
@@ -13,8 +14,10 @@
 
 struct app {
     struct config *config;
+    const struct clock *clock; /* of everything that decides by time */
     char *installation_id;
     char *organization_id; /* of `default` */
+    char *holder;          /* of leases: the data folder's own id, so that whoever runs on it next goes on at once */
     struct store *store;
     struct box *box;
     struct authenticator *authenticator;

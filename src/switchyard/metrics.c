@@ -30,6 +30,12 @@ static void seconds(GString *out, const char *name, const char *help, int64_t va
     g_string_append_printf(out, "enclii_%s %.6f\n", name, (double)value_us / 1e6);
 }
 
+static void seconds_gauge(GString *out, const char *name, const char *help, int64_t value_us)
+{
+    head(out, name, "gauge", help);
+    g_string_append_printf(out, "enclii_%s %.6f\n", name, (double)value_us / 1e6);
+}
+
 static void write_requests(const struct route *route, const int64_t by_class[5],
                            const int64_t buckets[SERVER_N_BOUNDS + 1], double sum_seconds, void *arg)
 {
@@ -118,6 +124,8 @@ static void write_controller(struct app *app, GString *out)
     counter(out, "reconcile_actions_total", "Actions carried out.", stats.actions);
     counter(out, "reconcile_action_failures_total", "Actions that failed.", stats.action_failures);
     counter(out, "reconcile_edge_syncs_total", "Comparisons of the edge's table.", stats.edge_syncs);
+    counter(out, "reconcile_resyncs_total", "Looks at everything, for what has changed.", stats.resyncs);
+    seconds_gauge(out, "reconcile_resync_seconds", "How long the last look at everything took.", stats.last_resync_us);
     gauge(out, "reconcile_is_leader", "1 when this process acts.", stats.is_leader);
 }
 

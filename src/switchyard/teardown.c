@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/id.h"
 #include "edge/edge.h"
 #include "engine/engine.h"
 
@@ -17,8 +18,15 @@
 static char *read_installation(const struct config *config, GError **error)
 {
     g_autofree char *path = g_build_filename(config->data_dir, "installation", NULL);
-    char *text = file_read(path, 256, NULL, error);
-    return text != NULL ? g_strstrip(text) : NULL;
+    g_autofree char *text = file_read(path, 256, NULL, error);
+    if (text == NULL) {
+        return NULL;
+    }
+    if (!uuid_is_valid(g_strstrip(text))) {
+        sy_fail(error, SY_INVALID_INPUT, "%s does not hold an installation's id", path);
+        return NULL;
+    }
+    return g_steal_pointer(&text);
 }
 
 static bool check_nobody_runs(const struct config *config, GError **error)
@@ -85,7 +93,7 @@ static bool remove_networks(struct engine *engine, GError **error)
 
 static bool remove_images(struct engine *engine, const char *installation, GError **error)
 {
-    g_autofree char *prefix = g_strdup_printf("enclii/%.8s/", installation);
+    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(installation));
     g_autoptr(GPtrArray) tags = NULL;
     if (!engine->ops->image_list(engine, prefix, &tags, error)) {
         return false;
@@ -128,6 +136,10 @@ bool teardown(const struct config *config, bool volumes, GError **error)
 {
     g_autoptr(GError) missing = NULL;
     g_autofree char *installation = read_installation(config, &missing);
+    if (installation == NULL && !g_error_matches(missing, SY_ERROR, SY_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&missing));
+        return false;
+    }
     if (installation == NULL) {
         printf("nothing to remove: %s holds no installation\n", config->data_dir);
         return true;

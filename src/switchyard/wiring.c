@@ -49,6 +49,19 @@ static bool lock_folder(struct app *app, GError **error)
            sy_fail_errno(error, errno, "%s", path);
 }
 
+/* The lock proves that no other process of this folder is alive, so the next one may take over what the last one held. */
+static bool read_holder(struct app *app, GError **error)
+{
+    g_autofree char *path = g_build_filename(app->config->data_dir, "holder", NULL);
+    g_autofree char *text = file_read(path, 256, NULL, NULL);
+    if (text != NULL && uuid_is_valid(g_strstrip(text))) {
+        app->holder = g_steal_pointer(&text);
+        return true;
+    }
+    app->holder = uuid_new();
+    return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
+}
+
 /* --- the store and who we are --------------------------------------------------------------------------------------------------- */
 
 struct identity {
@@ -160,11 +173,15 @@ static void on_event(const struct event *event, void *arg)
     if (app->builder != NULL && g_str_has_prefix(event->type, "release.")) {
         builder_wake(app->builder);
     }
+    bool is_shared = store_dialect(app->store) != STORE_SQLITE;
+    if (app->controller != NULL && is_shared && g_str_has_prefix(event->type, "domain.")) {
+        controller_wake_edge(app->controller);
+    }
     bool concerns_us =
         app->controller != NULL && event->deployment_id != NULL &&
         (strcmp(event->type, "deployment.created") == 0 || strcmp(event->type, "deployment.cancel_requested") == 0 ||
          strcmp(event->type, "deployment.retired") == 0);
-    if (!concerns_us || store_dialect(app->store) == STORE_SQLITE) {
+    if (!concerns_us || !is_shared) {
         return;
     }
     struct pair_look_up look_up = {.app = app, .deployment_id = event->deployment_id};
@@ -283,9 +300,10 @@ struct app *app_start(struct config *config, GError **error)
 {
     struct app *app = g_new0(struct app, 1);
     app->config = config;
+    app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
-    if (!lock_folder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
+    if (!lock_folder(app, error) || !read_holder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
         app_stop(app);
         return NULL;
     }
@@ -339,6 +357,7 @@ void app_stop(struct app *app)
     }
     g_free(app->installation_id);
     g_free(app->organization_id);
+    g_free(app->holder);
     config_free(app->config);
     g_free(app);
 }

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "logs/redactor.h"
 #include "switchyard/operations/configuration.h"
@@ -263,8 +265,8 @@ static bool build(struct work *work, struct build_result *result, GError **error
     struct build_options options;
     builder_options(work->builder, &options);
     g_autofree char *archive = release->source != NULL ? source_path(app, release->project_id, release->source) : NULL;
-    g_autofree char *repository =
-        g_strdup_printf("enclii/%.8s/%s/%s", app->installation_id, work->service->project, work->service->name);
+    g_autofree char *repository = g_strdup_printf("enclii/%s/%s/%s", uuid_tail(app->installation_id),
+                                                  work->service->project, work->service->name);
     const struct build_job job = {
         .release_id = release->id,
         .service = work->service->name,
@@ -428,7 +430,7 @@ struct builder *builder_new(struct app *app)
 {
     struct builder *builder = g_new0(struct builder, 1);
     builder->app = app;
-    builder->owner = g_strdup_printf("%d@%s/%" G_GINT64_FORMAT, (int)getpid(), g_get_host_name(), app->started_us);
+    builder->owner = g_strdup(app->holder);
     builder->work_folder = g_build_filename(app->config->data_dir, "builds", NULL);
     builder->ca_bundle = choose_ca_bundle(app->config);
     builder->threads = g_ptr_array_new();
@@ -438,8 +440,24 @@ struct builder *builder_new(struct app *app)
     return builder;
 }
 
+static bool abandon(struct tx *tx, void *arg, GError **error)
+{
+    return release_abandon(tx, ((const struct builder *)arg)->owner, error);
+}
+
+/* What the last process on this data folder left half done; the folder's lock says that it is dead. */
+static void clean_up(struct builder *builder)
+{
+    g_autoptr(GError) error = NULL;
+    if (!folder_remove(builder->work_folder, &error) ||
+        !store_write(builder->app->store, "builds_abandoned", abandon, builder, &error)) {
+        log_failure("builder.clean_up_failed", error, NULL); /* the leases run out by themselves */
+    }
+}
+
 void builder_start(struct builder *builder)
 {
+    clean_up(builder);
     for (int64_t i = 0; i < builder->app->config->builds; i++) {
         g_ptr_array_add(builder->threads, g_thread_new("build", worker, builder));
     }

@@ -21,7 +21,8 @@ void controller_wake_edge(struct controller *controller);
 
 struct controller_stats {
     int64_t queue_length, passes, actions, action_failures, edge_syncs;
-    int64_t last_resync_us; /* how long it took */
+    int64_t resyncs;
+    int64_t last_resync_us; /* how long the last one took */
     bool is_leader;
 };
 void controller_stats(struct controller *controller, struct controller_stats *ret_stats);

@@ -182,7 +182,7 @@ bool edge_table_sync(struct controller *controller, GError **error)
         struct edge_apply_result result = {0};
         /* Only what we took away on purpose may make the table smaller; see edge.h. */
         ok = edge_apply(app->edge, rendering.table, removals > 0 ? EDGE_ALLOW_SHRINK : 0, &result, error);
-        controller->stats.edge_syncs++;
+        controller_count(&controller->stats.edge_syncs);
     }
     if (ok) {
         controller->edge_served = serving;

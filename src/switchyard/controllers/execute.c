@@ -193,7 +193,7 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     row->slot = change->action->slot;
     row->name =
         g_strdup_printf("%.40s-%.30s-%.20s-%s-%" G_GINT64_FORMAT "-%s", pass->service->name, pass->service->project,
-                        pass->environment->name, desired->version, row->slot, row->id + UUID_LENGTH - 6);
+                        pass->environment->name, desired->version, row->slot, uuid_tail(row->id));
     row->address = network_free_address(tx, pass->environment, error);
     row->port = desired->value.settings.port;
     row->state = INSTANCE_CREATED;
@@ -247,7 +247,7 @@ static bool set_states(struct tx *tx, struct change *change, enum action_kind ki
             continue;
         }
         row->state = (int)state;
-        row->state_since_us = g_get_real_time();
+        row->state_since_us = clock_wall_us(pass->controller->app->clock);
         if (!instance_update(tx, row, error)) {
             return false;
         }
@@ -385,13 +385,13 @@ bool execute_plan(struct pass *pass, const struct plan *plan, GError **error)
         if (!controller_may_act(pass->controller)) {
             return true; /* whoever holds the lease goes on */
         }
-        pass->controller->stats.actions++;
+        controller_count(&pass->controller->stats.actions);
         if (action->kind != ACTION_PROBE) {
             log_event(LOG_INFO, "controller.action_taken", "action", action_name(action->kind), "pair", pass->pair->id,
                       "instance", action->instance_id, "reason", action->reason, NULL);
         }
         if (!execute(pass, action, error)) {
-            pass->controller->stats.action_failures++;
+            controller_count(&pass->controller->stats.action_failures);
             g_prefix_error(error, "%s: ", action_name(action->kind));
             return false;
         }

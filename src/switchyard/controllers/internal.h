@@ -6,6 +6,11 @@
 #include "switchyard/controllers/observer.h"
 #include "switchyard/controllers/queue.h"
 
+/* The longest wait before something that fails is tried again. */
+#define MAX_BACKOFF_US (INT64_C(60) * 1000000)
+
+struct job;
+
 /* What the last probes of an instance said; kept in memory only: after a restart it is simply asked again. */
 struct probe_record {
     int64_t probed_us;
@@ -19,14 +24,16 @@ struct controller {
     struct queue *queue;
     struct observer *observer;
     GPtrArray *threads;
-    GThreadPool *jobs;  /* creating, starting, probing */
-    GThreadPool *stops; /* stopping: mostly waiting */
-    int cancelled;      /* for blocking engine calls */
+    void (*submit)(struct controller *controller, struct job *job, bool waits_long); /* job_run, soon, somewhere */
+    GThreadPool *jobs;                                                               /* creating, starting, probing */
+    GThreadPool *stops;                                                              /* stopping: mostly waiting */
+    int cancelled;                                                                   /* for blocking engine calls */
 
     GMutex lock;         /* guards the tables below; never held during a call to anything */
     GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
     GHashTable *probes;  /* instance id → struct probe_record * */
     GHashTable *watched; /* engine id → 1: its log is being collected */
+    GHashTable *settled; /* pair id → uint64_t *: what it looked like when it was converged */
     GCond idle;          /* `busy` became empty */
 
     GMutex edge_lock;    /* one edge_apply at a time; taken before `lock` */
@@ -35,11 +42,32 @@ struct controller {
     int edge_requests;   /* edge_table_sync coalesces: requests so far */
     int edge_served;
 
+    int64_t started_wall_us;
+    int64_t edge_pid;          /* the HAProxy that has our table; only the keeper's */
+    int64_t next_edge_sync_us; /* monotonic; only the keeper's */
+
+    struct lease_seen lease_seen; /* another's; only the keeper's */
+    int64_t lease_seen_us;        /* monotonic: since when it has been like that; 0: none seen */
+
     int64_t leader_until_us; /* monotonic; 0: not the holder */
     struct controller_stats stats;
 };
 
 bool controller_may_act(const struct controller *controller);
+
+/* Counters of controller_stats are raised by many threads. */
+static inline void controller_count(int64_t *counter)
+{
+    __atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
+}
+
+/* --- step.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* One look at one pair, and what follows from it; puts it back into the queue when it has to be looked at again. */
+void controller_step(struct controller *controller, const char *pair_id, int64_t since_us);
+void controller_renew_lease(struct controller *controller);
+void controller_release_lease(struct controller *controller);
+void controller_look_after_edge(struct controller *controller, int64_t now_us /* monotonic */);
 
 /* --- observe.c ------------------------------------------------------------------------------------------------------------- */
 
@@ -62,6 +90,14 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
 void pass_input(const struct pass *pass, struct plan_input *ret_input);
 void pass_clear(struct pass *pass);
 
+/* --- settled.c: a resync looks closer only at what has changed since it was found converged -------------------------------- */
+
+void settled_remember(struct controller *controller, const struct pass *pass);
+void settled_forget(struct controller *controller, const char *pair_id);
+/* Ids (owned) of the pairs that are not as they were; one look at the engine and the edge, one short read of the store. */
+GPtrArray *settled_find_changed(struct controller *controller, int64_t not_before_us,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 char *edge_backend_name(const char *pair_id);
 char *edge_server_name(const char *instance_id);
 
@@ -73,6 +109,7 @@ bool execute_plan(struct pass *pass, const struct plan *plan, GError **error) G_
 /* --- jobs.c: the slow actions -------------------------------------------------------------------------------------------------- */
 
 void job_start(struct pass *pass, enum action_kind kind, const struct instance *row, const char *orphan);
+void job_free(struct job *job); /* one that was never run */
 void job_run(gpointer job, gpointer controller);
 void watch_logs(struct pass *pass);
 

@@ -15,10 +15,10 @@
 
 #define LOG_FILE_BYTES (20 << 20)
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
-#define MAX_BACKOFF_US (INT64_C(60) * 1000000)
 #define STABLE_US (INT64_C(60) * 1000000)
 
 struct job {
+    const struct clock *clock;
     enum action_kind kind;
     char *busy_key;
     char *orphan;
@@ -30,7 +30,7 @@ struct job {
     char *engine_id; /* of the row's container, NULL when there is none */
 };
 
-static void job_free(struct job *job)
+void job_free(struct job *job)
 {
     contract_object_free(job->pair);
     contract_object_free(job->row);
@@ -47,6 +47,7 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
 {
     struct controller *controller = pass->controller;
     struct job *job = g_new0(struct job, 1);
+    job->clock = controller->app->clock;
     job->kind = kind;
     job->orphan = g_strdup(orphan);
     job->pair = contract_dup(&pair_type, pass->pair);
@@ -67,8 +68,7 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
         job_free(job);
         return;
     }
-    bool waits_long = kind == ACTION_STOP || kind == ACTION_RELEASE_COMMAND;
-    g_thread_pool_push(waits_long ? controller->stops : controller->jobs, job, NULL);
+    controller->submit(controller, job, kind == ACTION_STOP || kind == ACTION_RELEASE_COMMAND);
 }
 
 /* --- configuration and logs ---------------------------------------------------------------------------------------------------------- */
@@ -174,8 +174,9 @@ static bool ensure_volume_rows(struct tx *tx, void *arg, GError **error)
             volume->organization_id = g_strdup(volume_job->job->pair->organization_id);
             volume->pair_id = g_strdup(volume_job->job->pair->id);
             volume->name = g_strdup(pair->key);
-            volume->engine_name = g_strdup_printf("enclii-%.8s-%s", volume_job->app->installation_id, volume->id);
-            volume->created_us = g_get_real_time();
+            volume->engine_name =
+                g_strdup_printf("enclii-%s-%s", uuid_tail(volume_job->app->installation_id), volume->id);
+            volume->created_us = clock_wall_us(volume_job->app->clock);
             if (!volume_insert(tx, volume, error)) {
                 contract_object_free(volume);
                 return false;
@@ -320,7 +321,7 @@ static bool start_container(struct controller *controller, struct job *job, cons
         .job = job,
         .engine_id = engine_id,
         .counts_restart = job->row->started_us != CONTRACT_ABSENT,
-        .now_us = g_get_real_time(),
+        .now_us = clock_wall_us(app->clock),
     };
     g_mutex_lock(&controller->lock);
     g_hash_table_remove(controller->probes, job->row->id);
@@ -360,7 +361,7 @@ static void probe(struct controller *controller, const struct job *job)
         probe_instance(job->row->address, job->row->port, &job->deployment->value.settings.health, &result);
     } else {
         /* Nothing to ask: it counts as healthy when it has stayed up for a second. */
-        result.is_ok = g_get_real_time() - job->row->started_us > 1000000;
+        result.is_ok = clock_wall_us(job->clock) - job->row->started_us > 1000000;
         g_strlcpy(result.detail, result.is_ok ? "running" : "just started", sizeof result.detail);
     }
     g_mutex_lock(&controller->lock);
@@ -369,7 +370,7 @@ static void probe(struct controller *controller, const struct job *job)
         record = g_new0(struct probe_record, 1);
         g_hash_table_insert(controller->probes, g_strdup(job->row->id), record);
     }
-    record->probed_us = g_get_real_time();
+    record->probed_us = clock_wall_us(job->clock);
     record->is_ok = result.is_ok;
     record->n_probes++;
     g_strlcpy(record->detail, result.detail, sizeof record->detail);
@@ -386,7 +387,7 @@ static bool write_stopping(struct tx *tx, void *arg, GError **error)
         return *error == NULL;
     }
     row->state = INSTANCE_STOPPING;
-    row->state_since_us = g_get_real_time();
+    row->state_since_us = clock_wall_us(job->clock);
     return instance_update(tx, row, error);
 }
 
@@ -451,7 +452,7 @@ static bool write_release_outcome(struct tx *tx, void *arg, GError **error)
 {
     const struct release_outcome *outcome = arg;
     struct scope scope = app_scope(outcome->app);
-    int64_t now_us = g_get_real_time();
+    int64_t now_us = clock_wall_us(outcome->app->clock);
     g_autoptr(deployment_t) deployment = NULL;
     g_autoptr(pair_t) pair = NULL;
     if (!deployment_by_id(tx, &scope, outcome->job->deployment->id, &deployment, error) ||
@@ -539,8 +540,9 @@ static bool run_release_command(struct controller *controller, struct job *job, 
     struct engine *engine = app->engine;
     g_autofree char *id = NULL;
     g_autofree char *failure = NULL;
-    g_autofree char *name = g_strdup_printf("%.40s-%.30s-%.20s-%s-release", job->service->name, job->service->project,
-                                            job->environment->name, job->deployment->version);
+    g_autofree char *name =
+        g_strdup_printf("%.40s-%.30s-%.20s-%s-release-%s", job->service->name, job->service->project,
+                        job->environment->name, job->deployment->version, uuid_tail(job->deployment->id));
     const struct container_plan plan = {
         .name = name,
         .role = "release-command",
@@ -578,7 +580,7 @@ struct failure_write {
 static bool write_failure(struct tx *tx, void *arg, GError **error)
 {
     const struct failure_write *write = arg;
-    int64_t now_us = g_get_real_time();
+    int64_t now_us = clock_wall_us(write->job->clock);
     g_autoptr(instance_t) row = NULL;
     if (!instance_by_id(tx, write->job->row->id, &row, error) || row == NULL) {
         return *error == NULL;
@@ -634,7 +636,7 @@ void job_run(gpointer data, gpointer user_data)
     g_autoptr(GError) error = NULL;
     int64_t delay_us = 0;
     if (controller_may_act(controller) && !run(controller, job, &error)) {
-        controller->stats.action_failures++;
+        controller_count(&controller->stats.action_failures);
         log_failure("controller.job_failed", error, "action", action_name(job->kind), "pair", job->pair->id, "instance",
                     job->row != NULL ? job->row->name : NULL, NULL);
         count_failure(controller, job, error);
@@ -644,6 +646,6 @@ void job_run(gpointer data, gpointer user_data)
     g_hash_table_remove(controller->busy, job->busy_key);
     g_mutex_unlock(&controller->lock);
     app_wake_events(controller->app);
-    queue_add(controller->queue, job->pair->id, g_get_monotonic_time() + delay_us);
+    queue_add(controller->queue, job->pair->id, clock_monotonic_us(job->clock) + delay_us);
     job_free(job);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/id.h"
 #include "base/quantity.h"
 #include "switchyard/controllers/internal.h"
 
@@ -11,7 +12,7 @@
 
 char *network_name(const struct app *app, const struct environment *environment)
 {
-    return g_strdup_printf("enclii-%.8s-%s", app->installation_id, environment->id);
+    return g_strdup_printf("enclii-%s-%s", uuid_tail(app->installation_id), environment->id);
 }
 
 struct range {
@@ -104,7 +105,7 @@ static bool assign(struct tx *tx, void *arg, GError **error)
             sy_error_set_hint(error, "Set network_pool to a larger or another range.");
             return false;
         }
-        if (!environment_update(tx, row, g_get_real_time(), error)) {
+        if (!environment_update(tx, row, clock_wall_us(app->clock), error)) {
             return false;
         }
     }

@@ -89,6 +89,22 @@ static void observe_edge(const struct pass *pass, struct observed_instance *obse
     observed->edge_sessions = server != NULL ? server->current : 0;
 }
 
+/* A row may have been written by a process with another clock: the machine's was set meanwhile. What lies in the future counts
+ * from our own start. And a start that nobody could watch gets its grace again. */
+static void correct_times(const struct pass *pass, struct instance *row)
+{
+    int64_t begin_us = pass->controller->started_wall_us;
+    if (row->state_since_us > pass->now_us) {
+        row->state_since_us = begin_us;
+    }
+    if (row->started_us != CONTRACT_ABSENT) {
+        row->started_us = row->started_us > pass->now_us ? begin_us : MAX(row->started_us, begin_us);
+    }
+    if (row->retry_us != CONTRACT_ABSENT && row->retry_us > pass->now_us + MAX_BACKOFF_US) {
+        row->retry_us = CONTRACT_ABSENT;
+    }
+}
+
 static void observe_instance(struct pass *pass, const struct instance *row, struct probe_record *copy)
 {
     struct controller *controller = pass->controller;
@@ -149,9 +165,10 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
     if (pass->snapshot == NULL || !store_read(controller->app->store, "pass_read", read_rows, &reading, error)) {
         return false;
     }
-    pass->now_us = g_get_real_time();
+    pass->now_us = clock_wall_us(controller->app->clock);
     pass->probe_copies = g_new0(struct probe_record, pass->rows->len + 1);
     for (guint i = 0; i < pass->rows->len; i++) {
+        correct_times(pass, g_ptr_array_index(pass->rows, i));
         observe_instance(pass, g_ptr_array_index(pass->rows, i), &pass->probe_copies[i]);
     }
     find_orphans(pass);

@@ -1,6 +1,7 @@
 #include "switchyard/controllers/observer.h"
 
 struct observer {
+    const struct clock *clock;
     struct engine *engine;
     struct edge *edge;
     GMutex lock; /* held while looking: those who wait share the result */
@@ -25,9 +26,10 @@ void snapshot_unref(struct snapshot *snapshot)
     }
 }
 
-struct observer *observer_new(struct engine *engine, struct edge *edge)
+struct observer *observer_new(const struct clock *clock, struct engine *engine, struct edge *edge)
 {
     struct observer *observer = g_new0(struct observer, 1);
+    observer->clock = clock;
     observer->engine = engine;
     observer->edge = edge;
     g_mutex_init(&observer->lock);
@@ -77,8 +79,8 @@ static void look_at_edge(struct observer *observer, struct snapshot *snapshot)
 static struct snapshot *look(struct observer *observer, GError **error)
 {
     GPtrArray *containers = NULL;
-    int64_t taken_us = g_get_monotonic_time();
-    int64_t taken_wall_us = g_get_real_time();
+    int64_t taken_us = clock_monotonic_us(observer->clock);
+    int64_t taken_wall_us = clock_wall_us(observer->clock);
     if (!observer->engine->ops->instance_list(observer->engine, &containers, error)) {
         return NULL;
     }

@@ -4,6 +4,7 @@
  * current one or waits for the single look that is made for all who wait. Thread-safe. */
 #pragma once
 
+#include "base/clock.h"
 #include "edge/edge.h"
 #include "engine/engine.h"
 
@@ -22,7 +23,7 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 
 struct observer;
-struct observer *observer_new(struct engine *engine, struct edge *edge);
+struct observer *observer_new(const struct clock *clock, struct engine *engine, struct edge *edge); /* borrowed */
 void observer_free(struct observer *observer);
 
 /* NULL with an error when the engine does not answer. `not_before_us` is monotonic. */

@@ -5,11 +5,13 @@
 struct item {
     char *key;
     int64_t due_us;
+    int64_t since_us; /* newest moment that it was asked for */
     bool is_running;
     bool is_waiting; /* in the tree */
 };
 
 struct queue {
+    const struct clock *clock;
     GMutex lock; /* guards everything below */
     GCond changed;
     GHashTable *items; /* key → struct item */
@@ -34,9 +36,10 @@ static void item_free(gpointer data)
     g_free(item);
 }
 
-struct queue *queue_new(void)
+struct queue *queue_new(const struct clock *clock)
 {
     struct queue *queue = g_new0(struct queue, 1);
+    queue->clock = clock;
     g_mutex_init(&queue->lock);
     g_cond_init(&queue->changed);
     queue->items = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, item_free);
@@ -78,6 +81,7 @@ void queue_add(struct queue *queue, const char *key, int64_t due_us)
         item->key = g_strdup(key);
         g_hash_table_insert(queue->items, item->key, item);
     }
+    item->since_us = MAX(item->since_us, due_us);
     wait_until(queue, item, due_us);
     g_mutex_unlock(&queue->lock);
 }
@@ -94,23 +98,43 @@ static struct item *first_free(struct queue *queue)
     return NULL;
 }
 
-char *queue_take(struct queue *queue)
+/* With the lock held. The key of a due item, which runs from now on; else NULL and when to look again (0: nothing waits). */
+static char *take_due(struct queue *queue, int64_t *ret_since_us, int64_t *ret_next_us)
+{
+    struct item *item = first_free(queue);
+    int64_t now_us = clock_monotonic_us(queue->clock);
+    *ret_next_us = item != NULL ? item->due_us : 0;
+    if (item == NULL || item->due_us > now_us) {
+        return NULL;
+    }
+    g_tree_remove(queue->waiting, item);
+    item->is_waiting = false;
+    item->is_running = true;
+    *ret_since_us = MIN(item->since_us, now_us);
+    item->since_us = 0;
+    return g_strdup(item->key);
+}
+
+char *queue_take(struct queue *queue, int64_t *ret_since_us)
 {
     g_mutex_lock(&queue->lock);
     char *key = NULL;
-    while (!queue->is_closed && key == NULL) {
-        struct item *item = first_free(queue);
-        if (item == NULL) {
+    int64_t next_us = 0;
+    while (!queue->is_closed && (key = take_due(queue, ret_since_us, &next_us)) == NULL) {
+        if (next_us == 0) {
             g_cond_wait(&queue->changed, &queue->lock);
-        } else if (item->due_us > g_get_monotonic_time()) {
-            g_cond_wait_until(&queue->changed, &queue->lock, item->due_us);
         } else {
-            g_tree_remove(queue->waiting, item);
-            item->is_waiting = false;
-            item->is_running = true;
-            key = g_strdup(item->key);
+            g_cond_wait_until(&queue->changed, &queue->lock, next_us);
         }
     }
+    g_mutex_unlock(&queue->lock);
+    return key;
+}
+
+char *queue_poll(struct queue *queue, int64_t *ret_since_us, int64_t *ret_next_us)
+{
+    g_mutex_lock(&queue->lock);
+    char *key = take_due(queue, ret_since_us, ret_next_us);
     g_mutex_unlock(&queue->lock);
     return key;
 }

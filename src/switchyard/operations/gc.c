@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "switchyard/operations/source.h"
 
@@ -205,7 +206,7 @@ static bool collect_sources(struct collection *collection, GError **error)
 static bool collect_leftovers(struct collection *collection, GError **error)
 {
     struct engine *engine = collection->app->engine;
-    g_autofree char *prefix = g_strdup_printf("enclii/%.8s/", collection->app->installation_id);
+    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(collection->app->installation_id));
     g_autoptr(GPtrArray) tags = NULL;
     if (!engine->ops->image_list(engine, prefix, &tags, error)) {
         return false;
