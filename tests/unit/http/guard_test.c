@@ -143,7 +143,7 @@ static void any_single_byte_may_be_wrong(void)
             int outcome = check(text, sizeof good - 1, &framing);
             n_passed += outcome == 1;
             bool is_control = byte < 0x20 && byte != '\t' && text[i] != good[i];
-            /* The parser puts a NUL there itself: NUL LF cannot be told from CR LF. */
+            /* The parser puts a NUL there itself: NUL LF cannot be told from CR LF (guard.h). */
             bool is_unseen = byte == 0 && good[i] == '\r';
             g_assert_false(outcome == 1 && is_control && !is_unseen);
         }
