@@ -359,13 +359,28 @@ static char **parts_of(const char *path)
     return g_strv_builder_end(parts);
 }
 
+/* A folder that git leaves out and that is packed all the same is meant: what is said above it does not count then. */
+static void forget_if_left_out(struct packer *packer, const char *name)
+{
+    size_t length = packer->path->len;
+    g_string_append(packer->path, name);
+    if (is_left_out(packer, name, true)) {
+        g_array_set_size(packer->layers, 0);
+    }
+    g_string_truncate(packer->path, length);
+}
+
 /* From the top to the packed folder, taking the patterns on the way, and writing the folders that are part of the archive. */
 static bool descend(struct packer *packer, const char *top, fd_t *fd, GError **error)
 {
     g_auto(GStrv) above = parts_of(packer->options->root + strlen(top));
     g_auto(GStrv) context = parts_of(packer->options->context);
     for (char **part = above; *part != NULL; part++) {
-        if (!add_layers(packer, *fd, error) || !open_below(packer, fd, *part, error)) {
+        if (!add_layers(packer, *fd, error)) {
+            return false;
+        }
+        forget_if_left_out(packer, *part);
+        if (!open_below(packer, fd, *part, error)) {
             return false;
         }
     }

@@ -2,8 +2,9 @@
  *
  * Left out: `.git` at any depth, enclii.yaml in the root (settings are no source: changing them must not build anew), and what
  * .gitignore and .encliiignore say; the latter is written the same way and has the last word in its folder. .gitignore files
- * above the root count too, up to the top of the git work tree. Entries are sorted bytewise within their folder. Symbolic links
- * stay links; one that leads out of the packed folder is refused, as are sockets, FIFOs and devices. */
+ * above the root count too, up to the top of the git work tree, unless they leave out the root itself. Entries are sorted
+ * bytewise within their folder. Symbolic links stay links; one that leads out of the packed folder is refused, as are sockets,
+ * FIFOs and devices. */
 #pragma once
 
 #include <glib.h>

@@ -173,6 +173,21 @@ static void ignore_files_hold_at_every_level(void)
                     "-rw-r--r-- sub/c.md=\n");
 }
 
+static void folder_that_git_leaves_out_is_packed_when_it_is_the_root(void)
+{
+    g_autoptr(scratch_t) folder = scratch_new();
+    scratch_write(folder, ".git/HEAD", "ref: refs/heads/main\n");
+    scratch_write(folder, ".gitignore", "build/\n*.log\n");
+    scratch_write(folder, "build/app/server.c", "int main(void) { return 0; }\n");
+    scratch_write(folder, "build/app/.gitignore", "left-out\n");
+    scratch_write(folder, "build/app/left-out", "x");
+    g_autofree char *root = g_build_filename(folder, "build/app", NULL);
+    g_autofree char *found = names(root, ".");
+    g_assert_cmpstr(found, ==,
+                    "-rw-r--r-- .gitignore=left-out\n\n"
+                    "-rw-r--r-- server.c=int main(void) { return 0; }\n\n");
+}
+
 static void context_is_packed_under_its_own_path(void)
 {
     g_autoptr(scratch_t) folder = scratch_new();
@@ -341,6 +356,8 @@ int main(int argc, char **argv)
     g_test_add_func("/pack/same_files_give_the_same_bytes", same_files_give_the_same_bytes);
     g_test_add_func("/pack/digest_is_of_the_bytes", digest_is_of_the_bytes);
     g_test_add_func("/pack/ignore_files_hold_at_every_level", ignore_files_hold_at_every_level);
+    g_test_add_func("/pack/folder_that_git_leaves_out_is_packed_when_it_is_the_root",
+                    folder_that_git_leaves_out_is_packed_when_it_is_the_root);
     g_test_add_func("/pack/context_is_packed_under_its_own_path", context_is_packed_under_its_own_path);
     g_test_add_func("/pack/long_and_strange_names_survive", long_and_strange_names_survive);
     g_test_add_func("/pack/link_out_of_the_folder_is_refused", link_out_of_the_folder_is_refused);
