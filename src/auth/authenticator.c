@@ -217,8 +217,9 @@ static struct principal *principal_of(const struct token *token)
     return principal;
 }
 
-/* NULL without an error: no such token, or it has expired. */
-static struct principal *verify(struct authenticator *authenticator, const char *hash, int64_t now_us, GError **error)
+/* NULL without an error: no such token, or it has expired. *ret_until_us: how long that may be remembered. */
+static struct principal *verify(struct authenticator *authenticator, const char *hash, int64_t now_us,
+                                int64_t *ret_until_us, GError **error)
 {
     struct lookup lookup = {.hash = hash, .now_us = now_us};
     if (!store_read(authenticator->store, "token_verify", look_up, &lookup, error)) {
@@ -235,6 +236,8 @@ static struct principal *verify(struct authenticator *authenticator, const char 
         bool touched = store_write(authenticator->store, "token_touch", touch, &lookup, &ignored);
         (void)touched;
     }
+    int64_t until_us = now_us + AUTH_CACHE_MS * 1000;
+    *ret_until_us = token->expires_us != CONTRACT_ABSENT ? MIN(until_us, token->expires_us) : until_us;
     return principal_of(token);
 }
 
@@ -261,9 +264,10 @@ struct principal *authenticate_token(struct authenticator *authenticator, const 
         return principal;
     }
     GError *failure = NULL;
-    principal = verify(authenticator, hash, now_us, &failure);
+    int64_t until_us = 0;
+    principal = verify(authenticator, hash, now_us, &until_us, &failure);
     if (principal != NULL) {
-        remember(authenticator, hash, principal, now_us + AUTH_CACHE_MS * 1000);
+        remember(authenticator, hash, principal, until_us);
         return principal;
     }
     if (failure != NULL) {

@@ -7,7 +7,8 @@
  * Pure: no I/O, no library state. The strings are the parser's, in place; nothing is kept.
  * Layout: 0.9.75 parses within its read buffer, replacing ':' and line ends by NUL. When `end` is given, the
  * guard walks that memory and insists that each header follows the one before it after exactly CR LF; this
- * shows what the parsed list hides (NUL, bare LF, obs-fold). */
+ * shows what the parsed list hides (NUL, bare LF, obs-fold). One thing stays hidden: a NUL of the client's own right
+ * before a bare LF or CR looks like CR LF. */
 #pragma once
 
 #include <glib.h>

@@ -44,7 +44,7 @@ static bool is_key(const char *key)
     }
     gsize n = 0;
     g_autofree guchar *bytes = g_base64_decode(key, &n);
-    return n == 16;
+    return bytes != NULL && n == 16;
 }
 
 struct stream *reply_websocket(struct request *request, GError **error)

@@ -191,6 +191,22 @@ static void text_mode_reads_scalars_as_text(void)
     contract_object_free(object);
 }
 
+/* A worker's deployment is stored with port 0 and must be readable afterwards. */
+static void what_none_means_is_read_back(void)
+{
+    struct sample *object = decode("{\"name\":\"web\",\"port\":\"none\"}", DECODE_CREATE, NULL);
+    g_autofree char *text = contract_encode_text(&sample_type, object, ENCODE_STORED);
+    struct sample *again = decode(text, DECODE_STORED, NULL);
+    g_assert_nonnull(again);
+    g_assert_cmpint(again->port, ==, 0);
+    GError *error = NULL;
+    g_assert_null(decode("{\"name\":\"web\",\"port\":-1}", DECODE_CREATE, &error));
+    g_assert_cmpstr(error->message, ==, "port: must be 1..65535");
+    g_error_free(error);
+    contract_object_free(again);
+    contract_object_free(object);
+}
+
 static void secret_and_internal_fields_are_never_encoded(void)
 {
     struct sample *object = decode(full, DECODE_CREATE, NULL);
@@ -270,6 +286,7 @@ int main(int argc, char **argv)
     g_test_add_func("/contract/patch_changes_only_what_is_named", patch_changes_only_what_is_named);
     g_test_add_func("/contract/patch_refuses_an_immutable_change", patch_refuses_an_immutable_change);
     g_test_add_func("/contract/text_mode_reads_scalars_as_text", text_mode_reads_scalars_as_text);
+    g_test_add_func("/contract/what_none_means_is_read_back", what_none_means_is_read_back);
     g_test_add_func("/contract/secret_and_internal_fields_are_never_encoded",
                     secret_and_internal_fields_are_never_encoded);
     g_test_add_func("/contract/every_column_survives_the_database", every_column_survives_the_database);
