@@ -104,6 +104,7 @@ struct request {
     bool is_final_piece;
     int64_t started_us;
     char id[REQUEST_ID_MAX + 1];
+    char method[16];
     char *target; /* raw */
     char *path;   /* within target, without the query */
     char *query_text;

@@ -223,6 +223,13 @@ static struct MHD_Response *make_response(struct reply *reply)
     return MHD_create_response_from_buffer_with_free_callback_cls(length, bytes, g_free, bytes);
 }
 
+static void tell_replied(const struct request *request, int status)
+{
+    if (request->server->callbacks.replied != NULL) {
+        request->server->callbacks.replied(request, status, g_get_monotonic_time() - request->started_us);
+    }
+}
+
 enum MHD_Result reply_queue(struct request *request)
 {
     struct reply *reply = &request->reply;
@@ -239,6 +246,7 @@ enum MHD_Result reply_queue(struct request *request)
         stats_count(request->counters, reply->status, g_get_monotonic_time() - request->started_us);
         request->counters = NULL;
     }
+    tell_replied(request, reply->status);
     request->phase = PHASE_REPLIED;
     enum MHD_Result queued = MHD_queue_response(request_mhd(request), (unsigned)reply->status, response);
     MHD_destroy_response(response);
@@ -264,6 +272,9 @@ void reply_raw(struct connection *connection, const struct request *request, con
     }
     g_string_append_printf(out, "\r\n%s", body->str);
     g_string_free(body, TRUE);
+    if (request != NULL) {
+        tell_replied(request, status);
+    }
     /* Nothing is in the socket's buffer, which is larger than this: a short write means a dead peer. */
     ssize_t sent = send(connection->fd, out->str, out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;

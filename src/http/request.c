@@ -321,7 +321,7 @@ static bool is_good_id(const char *text)
             return false;
         }
     }
-    return n >= 8 && n <= REQUEST_ID_MAX && text[n] == '\0';
+    return n >= 1 && n <= REQUEST_ID_MAX && text[n] == '\0';
 }
 
 static void choose_id(struct request *request)
@@ -495,6 +495,7 @@ enum MHD_Result request_on_call(void *cls, struct MHD_Connection *mhd, const cha
     size_t length = *upload_size;
     switch (request->phase) {
     case PHASE_HEAD:
+        g_strlcpy(request->method, method, sizeof request->method);
         return request->connection->is_lingering ? MHD_NO : on_head(request, method, version);
     case PHASE_ADMITTING:
         return on_admitted(request);
@@ -532,6 +533,16 @@ void *request_app(const struct request *request)
 const struct route *request_route(const struct request *request)
 {
     return request->route;
+}
+
+const char *request_method(const struct request *request)
+{
+    return request->method;
+}
+
+const char *request_path(const struct request *request)
+{
+    return request->path != NULL ? request->path : "";
 }
 
 const char *request_id(const struct request *request)

@@ -93,6 +93,9 @@ struct server_callbacks {
                               GError **error);
     void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,
                                const char *body, size_t length);
+    /* Once per request, when its reply is known, for the log; runs on a loop: it must not block. The request may lack a route
+     * and a caller: it was refused before they were known. NULL: nobody wants to know. */
+    void (*replied)(const struct request *request, int status, int64_t duration_us);
 };
 
 struct server_options {
@@ -144,6 +147,8 @@ void server_route_stats(struct server *server, server_route_stats_fn fn, void *a
 void *request_app(const struct request *request);
 const struct route *request_route(const struct request *request);
 const char *request_id(const struct request *request);
+const char *request_method(const struct request *request);                      /* as it came, cut at 15 bytes */
+const char *request_path(const struct request *request);                        /* raw, without the query */
 const char *request_parameter(const struct request *request, const char *name); /* {name} of the path, decoded */
 const char *request_query(const struct request *request, const char *name);     /* decoded; NULL when absent */
 int64_t request_query_int(const struct request *request, const char *name, int64_t absent);

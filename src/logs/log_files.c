@@ -155,11 +155,18 @@ void segment_mark_dirty(struct segment *segment)
     g_mutex_unlock(&files->lock);
 }
 
-static void sync_folder_of(struct segment *segment)
+/* The folder of a new file, and those above it, which may be new as well. */
+static void sync_folders_of(struct segment *segment)
 {
-    g_autofree char *folder = g_path_get_dirname(segment->path);
-    g_auto(fd_t) fd = openat(segment->store->folder_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0 && fsync(fd) != 0) {
+    g_autofree char *path = g_strdup(segment->path);
+    for (char *slash = strrchr(path, '/'); slash != NULL; slash = strrchr(path, '/')) {
+        *slash = '\0';
+        g_auto(fd_t) fd = openat(segment->store->folder_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd >= 0 && fsync(fd) != 0) {
+            atomic_store(&segment->sync_errno, errno);
+        }
+    }
+    if (fsync(segment->store->folder_fd) != 0) {
         atomic_store(&segment->sync_errno, errno);
     }
 }
@@ -177,7 +184,7 @@ static void sync_segment(struct segment *segment, bool is_new_file)
     }
     segment_unpin(segment);
     if (is_new_file) {
-        sync_folder_of(segment);
+        sync_folders_of(segment);
     }
 }
 

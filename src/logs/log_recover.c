@@ -163,7 +163,7 @@ struct findings {
     bool has_table;  /* whole */
     bool has_footer; /* as the last record */
     bool has_records;
-    bool is_torn_at_once; /* the first record was being written */
+    bool is_torn_at_once;   /* the first record was being written */
     uint64_t last_sequence; /* 0: no line */
     int64_t min_us, max_us;
     int64_t sound_end;

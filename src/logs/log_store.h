@@ -3,14 +3,17 @@
  * A log is named by a key (`service id/environment id`, or `build/release id`). Its folder holds
  * segments, each an append-only file of records (layout in log_segment.h, with a checksum per
  * record); a torn tail after a crash is cut at the last whole record. Segments are closed at a size
- * or an age; the oldest go when a log exceeds its size or age bound. Lines carry a position: (time,
- * sequence), unique and rising within a log.
+ * or an age; the oldest go when a log exceeds its size or age bound. Lines carry a sequence that rises
+ * by one from line to line of a log, so that whatever is lost is known and told. Times are the
+ * sources' own; those of different sources may interleave.
  *
- * No duplicates: each source (instance) has a watermark (the source's last timestamp and the lines
+ * No duplicates: each source (instance) has a watermark (per stream the last timestamp and the lines
  * seen at it) that is written with the records, so that a collector that reads again after a
- * restart hands in what it has and old lines are dropped. Secrets: a redactor may be set per
- * append; its values are replaced before a byte reaches the disk. Threads: all functions are
- * thread-safe; one writer per log at a time (internal lock). */
+ * restart hands in what it has and old lines are dropped. Watermarks of sources that were silent for
+ * the age bound are forgotten; a source that is not known may not hand in lines older than those.
+ * Secrets: a redactor may be set per append; its values are replaced before a byte reaches the disk.
+ * A key has up to four parts of [A-Za-z0-9_-]+, 255 bytes in all; others are SY_INVALID_INPUT.
+ * Threads: all functions are thread-safe; one writer per log at a time (internal lock). */
 #pragma once
 
 #include <glib.h>
@@ -44,16 +47,19 @@ void log_store_close(struct log_store *store); /* syncs */
 
 struct redactor; /* logs/redactor.h */
 
-/* Appends lines of one source in order. Lines at or before the source's watermark are dropped;
- * *ret_appended (may be NULL) counts the rest. Wakes followers. */
+/* Appends lines of one source in order. Lines before the source's watermark are dropped, and at its
+ * very time as many as are known from before this delivery: one begins at log_store_watermark(), or
+ * when times go back. *ret_appended (may be NULL) counts the rest. Wakes followers. SY_DISK_FULL:
+ * hand in all of them again later; what was kept all the same is recognised. */
 bool log_store_append(struct log_store *store, const char *key, const struct log_line *lines, size_t n_lines,
                       const struct redactor *redactor, size_t *ret_appended, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* The time of the source's newest line, or 0: where a collector continues. */
+/* The time of the source's newest line on stdout or stderr, or 0: where a collector continues. Begins
+ * a delivery: lines of that time are expected once more. */
 int64_t log_store_watermark(struct log_store *store, const char *key, const char *source);
 
 struct log_query {
-    int64_t since_us, until_us; /* 0: open */
+    int64_t since_us, until_us; /* both inclusive; 0: open */
     uint64_t after_sequence;    /* only lines beyond this; 0: all */
     int64_t limit;              /* the last n that match; 0: all */
     const char *grep;           /* substring, NULL: all */
@@ -62,20 +68,24 @@ struct log_query {
 
 /* Borrowed line for the call; false ends the read. */
 typedef bool (*log_line_fn)(const struct log_line *line, void *arg);
+/* Up to the newest line at the time of the call. Where lines are missing, a LOG_SYSTEM line without a
+ * source says how many, whatever the query. */
 bool log_store_read(struct log_store *store, const char *key, const struct log_query *query, log_line_fn fn, void *arg,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Follow: first what the query gives, then every new line as it comes, exactly once each, until
  * log_follow_stop. `fn` runs on the store's follower thread and must not block; false ends it. A
- * line that was dropped by retention before it could be read is told through `missed_fn` (count).
- */
+ * line that was dropped by retention before it could be read, or is damaged, is told through
+ * `missed_fn` (count; may be NULL). May be stopped by its own `fn`, and after the store is closed. */
 struct log_follow;
 struct log_follow *log_follow_start(struct log_store *store, const char *key, const struct log_query *query,
                                     log_line_fn fn, void (*missed_fn)(int64_t missed, void *arg), void *arg,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void log_follow_stop(struct log_follow *follow); /* fn is not running and never will again when this returns */
 
-/* Applies bounds to all logs; removes a whole log with log_store_remove. */
+/* Applies bounds to all logs. The segment that is written to stays, unless all its lines are too old
+ * and it is of an age to be closed: then an empty one keeps the sequence and the watermarks, and goes
+ * as well when the log stays silent for that long once more. */
 bool log_store_trim(struct log_store *store, int64_t now_us, int64_t *ret_freed_bytes,
                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool log_store_remove(struct log_store *store, const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -2,8 +2,10 @@
  *
  * Holds the values (≥ 4 bytes each; shorter ones would destroy ordinary text and are not looked
  * for) and their common encodings: percent-encoding, base64 with and without padding (all three
- * alignments), JSON escapes. Matching is one pass (Aho-Corasick). Immutable after redactor_new, so
- * it may be shared; values are wiped on free. */
+ * alignments), JSON escapes. Of a value of several lines each line of 8 bytes or more counts as a
+ * value as well, because logs are redacted line by line. Values that overlap go as one. Matching is
+ * one pass (Aho-Corasick), and one more over the decoded text where it holds '%', '+' or '\'.
+ * Immutable after redactor_new, so it may be shared; values are wiped on free. */
 #pragma once
 
 #include <glib.h>

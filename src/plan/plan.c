@@ -44,7 +44,8 @@ struct planner {
     bool may_replace;  /* nothing stands between the desired deployment and its traffic but its instances */
     bool is_occupied;  /* has_one_writer, and somebody else may still hold the volume */
     int64_t n_fresh, n_healthy, n_serving, n_leaving;
-    bool *fresh; /* per instance: one of the `want` that are to stay */
+    int64_t n_old_serving; /* leaving, and still given new requests */
+    bool *fresh;           /* per instance: one of the `want` that are to stay */
 };
 
 static void add_action(struct planner *planner, enum action_kind kind, const struct observed_instance *instance,
@@ -152,6 +153,7 @@ static void count_instances(struct planner *planner)
         const struct observed_instance *instance = &planner->input->instances[i];
         if (!is_fresh(planner, instance)) {
             planner->n_leaving++;
+            planner->n_old_serving += instance->row->state == INSTANCE_ROUTED || instance->is_edge_up;
             continue;
         }
         planner->n_fresh++;
@@ -451,7 +453,9 @@ static void plan_desired(struct planner *planner)
     }
     plan_missing_slots(planner);
     plan_gate(planner);
-    if (planner->is_deploying && planner->n_serving == planner->want && desired->status == DEPLOYMENT_DEPLOYING) {
+    bool is_alone = planner->n_old_serving == 0; /* who asks now gets the new version */
+    if (planner->is_deploying && planner->n_serving == planner->want && is_alone &&
+        desired->status == DEPLOYMENT_DEPLOYING) {
         add_action(planner, ACTION_FINISH, NULL, "%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " instances serve",
                    planner->n_serving, planner->want);
     }

@@ -235,8 +235,10 @@ static void take(struct reader *reader, size_t index, const char *value, const c
     reader->origins[index] = g_strdup(origin);
 }
 
-static const char *nearest_key(const char *word)
+static const char *nearest_key(const char *text)
 {
+    g_autofree char *word = g_strdup(g_str_has_prefix(text, "--") ? text + 2 : text);
+    g_strdelimit(word, "-", '_');
     const char *names[G_N_ELEMENTS(config_fields) + 1] = {NULL};
     for (size_t i = 0; i < G_N_ELEMENTS(config_fields); i++) {
         names[i] = config_fields[i].name;
@@ -256,9 +258,13 @@ static int key_index(const char *key)
 
 static bool unknown_key(const char *where, const char *key, GError **error)
 {
-    const char *nearest = nearest_key(key);
-    sy_fail(error, SY_INVALID_INPUT, "%s: %s is not known%s%s", where, key, nearest != NULL ? "; did you mean " : "",
-            nearest != NULL ? nearest : "");
+    bool is_flag = g_str_has_prefix(key, "--");
+    g_autofree char *nearest = g_strdup(nearest_key(key));
+    if (nearest != NULL && is_flag) {
+        g_strdelimit(nearest, "_", '-');
+    }
+    sy_fail(error, SY_INVALID_INPUT, "%s: %s is not known%s%s%s", where, key, nearest != NULL ? "; did you mean " : "",
+            nearest != NULL && is_flag ? "--" : "", nearest != NULL ? nearest : "");
     sy_error_set_hint(error, "switchyard config --reference lists every key.");
     return false;
 }

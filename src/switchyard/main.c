@@ -132,7 +132,8 @@ static int serve(struct config *config)
     int number = 0;
     sigwait(&signals, &number);
     log_event(LOG_INFO, "switchyard.stopping", "signal", number == SIGTERM ? "TERM" : "INT", NULL);
-    pthread_sigmask(SIG_UNBLOCK, &signals, NULL); /* a second one ends us at once */
+    sigdelset(&signals, SIGTERM); /* supervisors may send it twice; a second Ctrl-C ends us at once */
+    pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     app_stop(app);
     log_event(LOG_INFO, "switchyard.stopped", NULL);
     return 0;

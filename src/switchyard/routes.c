@@ -129,9 +129,9 @@ const struct route routes[] = {
     {"PATCH", "/v1/projects/{slug}/environments/{name}", "environment.write", .request = &environment_type,
      .mode = DECODE_PATCH, .reply = &environment_type, .status = 200, .handler = environment_patch,
      .summary = "Change an environment", .operation_id = "updateEnvironment", .tag = "environments"},
-    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .status = 204, .query = delete_query,
-     .handler = environment_delete, .summary = "Delete an environment", .operation_id = "deleteEnvironment",
-     .tag = "environments"},
+    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .reply = &environment_type,
+     .status = 200, .query = delete_query, .handler = environment_delete, .summary = "Delete an environment",
+     .operation_id = "deleteEnvironment", .tag = "environments"},
 
     /* services */
     {"POST", "/v1/projects/{slug}/services", "service.write", .request = &service_type, .mode = DECODE_CREATE,
@@ -257,8 +257,8 @@ const struct route routes[] = {
      .tag = "tokens"},
     {"GET", "/v1/user/tokens/{token_id}", "token.read", .reply = &token_type, .status = 200, .handler = token_get,
      .summary = "Get an API token's facts", .operation_id = "getToken", .tag = "tokens"},
-    {"DELETE", "/v1/user/tokens/{token_id}", "token.write", .status = 204, .handler = token_delete,
-     .summary = "Revoke an API token", .operation_id = "deleteToken", .tag = "tokens"},
+    {"DELETE", "/v1/user/tokens/{token_id}", "token.write", .reply = &token_type, .status = 200,
+     .handler = token_delete, .summary = "Revoke an API token", .operation_id = "deleteToken", .tag = "tokens"},
 
     /* events and system */
     {"GET", "/v1/events", "event.read", .status = 200, .flags = ROUTE_STREAMS, .query = event_query,

@@ -222,7 +222,20 @@ def test_ambiguous_framing_is_refused_and_closed(daemon, head):
     received, closed = raw(daemon, text)
     assert received.startswith(b"HTTP/1.1 400") or received == b"" or received.startswith(b"HTTP/1.1 413"), received
     assert closed, "the connection was kept open after ambiguous framing"
-    assert received.count(b"HTTP/1.1 ") <= 1, f"one message was read as two: {received!r}"
+    assert len(messages(received)) <= 1, f"one message was read as two: {received!r}"
+    assert b"HTTP/1.1 200" not in received, f"the bytes behind it were taken for a request: {received!r}"
+
+
+def messages(received):
+    """Replies as a client tells them apart: by Content-Length. (libmicrohttpd 0.9.75 writes the head of an error of its own twice,
+    the second time as part of the body.)"""
+    found = []
+    while received.startswith(b"HTTP/1."):
+        head, _, rest = received.partition(b"\r\n\r\n")
+        length = next((int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+        found.append(head)
+        received = rest[length:]
+    return found
 
 
 def test_header_flood_is_refused(daemon):

@@ -78,8 +78,8 @@ def test_kill_in_the_middle_of_a_deploy_converges(app):
         deploy = app.cli.spawn("deploy")
         load.wait_for(15)
         app.daemon.kill()
-        deploy.communicate(timeout=60)
         app.daemon.start()
+        deploy.communicate(timeout=60)  # it goes on with the new process, or says that it could not
         app.cli("deploy").expect(0)
         load.wait_for(20)
     check(load, 30)

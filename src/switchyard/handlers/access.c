@@ -159,6 +159,25 @@ static void finish(struct request *request, const char *key, const char *body_sh
     leave(id);
 }
 
+/* What changed something, and what was refused; the rest is counted only (see /metrics). */
+static void replied(const struct request *request, int status, int64_t duration_us)
+{
+    const char *method = request_method(request);
+    const struct caller *caller = request_caller(request);
+    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
+    char code[16], milliseconds[32];
+    if (reads && status < 400) {
+        return;
+    }
+    g_snprintf(code, sizeof code, "%d", status);
+    g_snprintf(milliseconds, sizeof milliseconds, "%.1f", (double)duration_us / 1000);
+    log_set_request_id(request_id(request));
+    log_event(status >= 500 ? LOG_WARN : LOG_INFO, status >= 400 ? "http.request_refused" : "http.request_served",
+              "method", method, "path", request_path(request), "status", code, "ms", milliseconds, "caller",
+              caller != NULL ? caller->name : NULL, "address", request_client_address(request), NULL);
+    log_set_request_id(NULL);
+}
+
 void access_callbacks(struct app *app, struct server_callbacks *ret_callbacks)
 {
     *ret_callbacks = (struct server_callbacks){
@@ -167,5 +186,6 @@ void access_callbacks(struct app *app, struct server_callbacks *ret_callbacks)
         .authorise = authorise,
         .idempotency_begin = begin,
         .idempotency_finish = finish,
+        .replied = replied,
     };
 }

@@ -159,6 +159,6 @@ bool environment_delete(struct request *request, GError **error)
     for (guint i = 0; i < call.more->len; i++) {
         app_wake_pair(call.app, g_ptr_array_index(call.more, i));
     }
-    reply_empty(request, 204);
+    reply_object(request, &environment_type, call.row, 0);
     return true;
 }

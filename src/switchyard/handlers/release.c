@@ -26,7 +26,7 @@ static bool choose_source(struct tx *tx, const struct call *call, const struct s
             return false;
         }
         if (source == NULL || !source_is_there(call->app, service->project_id, body->source)) {
-            sy_fail(error, SY_NOT_FOUND, "the source %.12s… has not been uploaded", body->source);
+            sy_fail(error, SY_SOURCE_MISSING, "the source %.12s… has not been uploaded", body->source);
             sy_error_set_hint(error, "Send it first: PUT /v1/services/{id}/sources/{sha256}");
             return false;
         }
@@ -35,7 +35,7 @@ static bool choose_source(struct tx *tx, const struct call *call, const struct s
             return false;
         }
         if (source == NULL || !source_is_there(call->app, service->project_id, source->sha256)) {
-            sy_fail(error, SY_INVALID_INPUT, "there is nothing to build: no upload and no git_repo");
+            sy_fail(error, SY_SOURCE_MISSING, "there is nothing to build: no upload and no git_repo");
             sy_error_set_hint(error, "Run `enclii up` in the folder, or set git_repo on the service.");
             return false;
         }

@@ -114,6 +114,6 @@ bool token_delete(struct request *request, GError **error)
         return false;
     }
     authenticator_forget(call.app->authenticator, ((const struct token *)call.row)->hash);
-    reply_empty(request, 204);
+    reply_object(request, &token_type, call.row, 0);
     return true;
 }

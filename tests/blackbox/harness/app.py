@@ -1,5 +1,6 @@
 """A project folder around apps/answer, deployed with the command line and asked through the edge."""
 
+import copy
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -43,7 +44,7 @@ class App:
         common = {"build": ".", "port": 8080, "health": {"path": "/healthz", "interval": "1s", "grace": "20s"}}
         merged = {}
         for name, own in services.items():
-            merged[name] = {key: value for key, value in {**common, **own}.items() if value is not None}
+            merged[name] = {key: copy.deepcopy(value) for key, value in {**common, **own}.items() if value is not None}
         (self.folder / "enclii.yaml").write_text(yaml.safe_dump({"project": self.project, "services": merged}))
 
     # --- what is known about it -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ struct fixture {
 };
 
 void fixture_open(struct fixture *fixture, const struct log_options *options);
+void fixture_open_in(struct fixture *fixture, const char *parent, const struct log_options *options);
 void fixture_reopen(struct fixture *fixture);
 void fixture_close(struct fixture *fixture); /* removes the folder */
 
