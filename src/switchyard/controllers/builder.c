@@ -22,6 +22,7 @@ struct builder {
     char *owner;
     char *work_folder;
     char *ca_bundle;
+    char **forward; /* "K=V": what builds get from our environment */
     GPtrArray *threads;
     GMutex lock; /* guards everything below */
     GCond woken;
@@ -247,6 +248,7 @@ void builder_options(const struct builder *builder, struct build_options *ret_op
         .docker = config->docker,
         .work_folder = builder->work_folder,
         .ca_bundle = builder->ca_bundle,
+        .forward = (const char *const *)builder->forward,
         .base_images = strcmp(config->base_images, "registry") == 0 ? "pull" : config->base_images,
         .installation = app->installation_id,
         .memory_bytes = config->build_memory_bytes,
@@ -426,6 +428,19 @@ static char *choose_ca_bundle(const struct config *config)
     return g_file_test(host_bundle, G_FILE_TEST_IS_REGULAR) ? g_strdup(host_bundle) : NULL;
 }
 
+static char **read_forwarded(void)
+{
+    g_autoptr(GStrvBuilder) found = g_strv_builder_new();
+    for (const char *const *name = build_forward_names; *name != NULL; name++) {
+        const char *value = g_getenv(*name);
+        if (value != NULL && *value != '\0') {
+            g_autofree char *entry = g_strdup_printf("%s=%s", *name, value);
+            g_strv_builder_add(found, entry);
+        }
+    }
+    return g_strv_builder_end(found);
+}
+
 struct builder *builder_new(struct app *app)
 {
     struct builder *builder = g_new0(struct builder, 1);
@@ -433,6 +448,7 @@ struct builder *builder_new(struct app *app)
     builder->owner = g_strdup(app->holder);
     builder->work_folder = g_build_filename(app->config->data_dir, "builds", NULL);
     builder->ca_bundle = choose_ca_bundle(app->config);
+    builder->forward = read_forwarded();
     builder->threads = g_ptr_array_new();
     builder->running = g_ptr_array_new();
     g_mutex_init(&builder->lock);
@@ -500,6 +516,7 @@ void builder_free(struct builder *builder)
     g_free(builder->owner);
     g_free(builder->work_folder);
     g_free(builder->ca_bundle);
+    g_strfreev(builder->forward);
     g_free(builder);
 }
 

@@ -162,6 +162,7 @@ bool system_get(struct request *request, GError **error)
     json_member_string(&writer, "roles", app->config->roles);
     json_member_string(&writer, "store", store_dialect(app->store) == STORE_SQLITE ? "sqlite" : "postgresql");
     json_member_string(&writer, "base_domain", app->config->base_domain);
+    json_member_int(&writer, "source_limit_bytes", app->config->source_limit_bytes);
     json_member_int(&writer, "uptime", (g_get_real_time() - app->started_us) / 1000000);
     write_engine(app, &writer);
     write_edge(app, &writer);

@@ -17,9 +17,7 @@ class PostgreSQL:
     def why_not():
         return None if PROGRAMS else "PostgreSQL is not installed (tools/install-deps test)"
 
-    def __init__(self, durable=False):
-        """durable: with fsync, for measuring; tests need it only where they kill the server."""
-        self.fsync = "on" if durable else "off"
+    def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="sy-pg-", dir="/tmp"))
         self.data = self.folder / "data"
         self.port = free_port()
@@ -41,7 +39,7 @@ class PostgreSQL:
         return done.stdout
 
     def start(self):
-        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c fsync={self.fsync} -c max_connections=60"
+        options = f"-k {self.folder} -p {self.port} -c listen_addresses=127.0.0.1 -c max_connections=60"
         # stdout would be held open by the server: it gets a log file of its own.
         self.run("pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-t", "60", "-o", options, "start")
 

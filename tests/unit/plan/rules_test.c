@@ -278,10 +278,28 @@ static void what_was_routed_unseen_is_drained(void)
     struct observed_instance *old = scene_add(&scene, "old", INSTANCE_ROUTED);
     old->is_in_edge = false;
     old->is_edge_observed_since = false;
-    assert_plan(&scene, "finish, drain i0");
+    assert_plan(&scene, "drain i0");
     plan_clear(&scene.plan);
     old->is_edge_observed_since = true;
-    assert_plan(&scene, "finish, stop i0");
+    assert_plan(&scene, "stop i0");
+    scene_clear(&scene);
+}
+
+static void deployment_has_not_finished_while_the_old_gets_requests(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    scene_add(&scene, "new", INSTANCE_ROUTED);
+    struct observed_instance *old = scene_add(&scene, "old", INSTANCE_ROUTED);
+    assert_plan(&scene, "drain i1");
+    plan_clear(&scene.plan);
+    row_of(&scene, old)->state = INSTANCE_DRAINING;
+    old->is_edge_up = true; /* the edge has not been told yet */
+    old->edge_sessions = 1;
+    assert_plan(&scene, "");
+    plan_clear(&scene.plan);
+    old->is_edge_up = false;
+    assert_plan(&scene, "finish");
     scene_clear(&scene);
 }
 
@@ -384,6 +402,7 @@ int main(int argc, char **argv)
     ADD(not_healthy_in_time_fails_with_the_last_answer);
     ADD(of_two_in_one_slot_the_one_without_traffic_leaves);
     ADD(what_was_routed_unseen_is_drained);
+    ADD(deployment_has_not_finished_while_the_old_gets_requests);
     ADD(draining_ends_when_idle_or_when_its_time_is_over);
     ADD(one_that_is_down_for_long_is_looked_at_seldom);
     ADD(a_crashed_one_that_is_healthy_again_is_routed);

@@ -5,6 +5,7 @@
  *   /slow/MS     answers after MS milliseconds
  *   /env/NAME    the variable's value
  *   /log/TEXT    writes the line TEXT to stdout
+ *   /log-env/NAME  writes the variable's value to stdout
  *   /fetch/HOST/PORT   "/" of another service, by its name inside the environment
  *   /upload      counts the bytes of the body
  *   /exit/N      ends the process
@@ -103,6 +104,10 @@ static void answer(int fd, const char *path, long long body_bytes, bool closes)
         reply(fd, value != NULL ? 200 : 404, closes, "%s", value != NULL ? value : "");
     } else if (strncmp(path, "/log/", 5) == 0) {
         printf("%s\n", path + 5);
+        reply(fd, 200, closes, "logged\n");
+    } else if (strncmp(path, "/log-env/", 9) == 0) {
+        const char *value = getenv(path + 9);
+        printf("%s is %s\n", path + 9, value != NULL ? value : "not set");
         reply(fd, 200, closes, "logged\n");
     } else if (sscanf(path, "/fetch/%255[^/]/%15[0-9]", name, port) == 2) {
         bool ok = fetch(name, port, text, sizeof text);
