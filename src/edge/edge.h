@@ -57,8 +57,8 @@ struct edge_backend {
     char *health_path; /* NULL: TCP check */
     int64_t health_interval_ms;
     int64_t health_timeout_ms;
-    int64_t retry_wait_ms; /* how long a request waits in the queue when no server is there
-                              (single-writer volumes) */
+    int64_t retry_wait_ms; /* how long a request waits when no server is there (single-writer
+                              volumes); at most 5 min; a HAProxy built without Lua does not wait */
     bool is_maintenance;   /* answer with the maintenance page */
     GPtrArray *servers;    /* of struct edge_server * */
 };
