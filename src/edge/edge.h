@@ -110,6 +110,8 @@ struct edge_apply_result {
     int servers_added, servers_removed, servers_changed, hosts_changed;
     bool was_reloaded;
 };
+/* Starts HAProxy first when it is dead. A removed server that still has sessions stays in maintenance;
+ * later calls try again. */
 bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
