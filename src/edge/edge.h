@@ -57,8 +57,8 @@ struct edge_backend {
     char *health_path; /* NULL: TCP check */
     int64_t health_interval_ms;
     int64_t health_timeout_ms;
-    int64_t retry_wait_ms; /* how long a request waits in the queue when no server is there
-                              (single-writer volumes) */
+    int64_t retry_wait_ms; /* how long a request waits when no server is there (single-writer
+                              volumes); at most 5 min; a HAProxy built without Lua does not wait */
     bool is_maintenance;   /* answer with the maintenance page */
     GPtrArray *servers;    /* of struct edge_server * */
 };
@@ -110,6 +110,8 @@ struct edge_apply_result {
     int servers_added, servers_removed, servers_changed, hosts_changed;
     bool was_reloaded;
 };
+/* Starts HAProxy first when it is dead. A removed server that still has sessions stays in maintenance;
+ * later calls try again. */
 bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -10,10 +10,15 @@
     "</h1>\n<p>" text "</p>\n<p><small>Request %[unique-id]</small></p>\n</body>\n</html>\n"
 
 /* Waits until a server is usable or the time is over; pauses grow so that thousands can wait. In 2.6 a request for a
- * backend without usable server never enters HAProxy's own queue, so the wait is done here. */
+ * backend without usable server never enters HAProxy's own queue, so the wait is done here. It also decides whether
+ * there is none: a single look is not enough, because `nbsrv` passes through 0 while another thread counts anew. */
 static const char waiting_room[] = "core.register_action(\"enclii_wait\", {\"http-req\"}, function(txn, limit_ms)\n"
                                    "    local waited, pause, limit = 0, 10, tonumber(limit_ms)\n"
-                                   "    while waited < limit and txn.f:nbsrv() == 0 do\n"
+                                   "    while txn.f:nbsrv() == 0 do\n"
+                                   "        if waited >= limit then\n"
+                                   "            txn:set_var(\"txn.is_empty\", true)\n"
+                                   "            return\n"
+                                   "        end\n"
                                    "        core.msleep(pause)\n"
                                    "        waited = waited + pause\n"
                                    "        pause = math.min(pause + 10, 250)\n"

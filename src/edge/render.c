@@ -8,6 +8,7 @@
 
 #define DEFAULT_CONNECTIONS 10000
 #define DEFAULT_DRAIN_MS ((int64_t)3600 * 1000)
+#define SECOND_LOOK_MS 50 /* see pages.c */
 #define SERVERS_LINE "# servers: "
 #define STRUCTURE_LINE "    description structure:"
 
@@ -184,21 +185,20 @@ static void add_health(GString *out, const struct edge_backend *backend)
 
 static void add_backend(GString *out, const struct edge_backend *backend, const char *folder)
 {
-    int64_t wait_ms = CLAMP(backend->retry_wait_ms, 0, 300000);
+    int64_t wait_ms = CLAMP(backend->retry_wait_ms, SECOND_LOOK_MS, 300000);
     g_string_append_printf(out, "\nbackend %s\n    log stderr format timed local1 notice\n", backend->name);
     add_health(out, backend);
     if (backend->is_maintenance) {
         add_answer(out, folder, 503, "maintenance", "MAINTENANCE", "the application is stopped", "");
         return;
     }
-    if (wait_ms > 0) {
-        g_string_append_printf(out,
-                               "    .if feature(LUA)\n    http-request lua.enclii_wait %" G_GINT64_FORMAT
-                               " if { nbsrv eq 0 }\n    .endif\n",
-                               wait_ms);
-    }
+    /* Without Lua, HAProxy's own 503 has to do. */
+    g_string_append_printf(
+        out, "    .if feature(LUA)\n    http-request lua.enclii_wait %" G_GINT64_FORMAT " if { nbsrv eq 0 }\n",
+        wait_ms);
     add_answer(out, folder, 503, "no-instance", "NO_INSTANCE", "the application has no healthy instance",
-               " if { nbsrv eq 0 }");
+               " if { var(txn.is_empty) -m bool }");
+    g_string_append(out, "    .endif\n");
 }
 
 char *edge_server_keywords(const struct edge_backend *backend)
