@@ -129,7 +129,7 @@ int edge_port(const struct edge *edge)
 
 static bool ask_stat(struct edge *edge, int64_t pid, GPtrArray **ret_servers, GError **error)
 {
-    g_autoptr(GString) reply = edge_ask_worker(edge, pid, "show stat -1 4 -1", error);
+    g_autoptr(GString) reply = edge_ask_worker(edge, pid, "show stat -1 6 -1", error);
     return reply != NULL && edge_parse_stat(reply->str, reply->len, ret_servers, error);
 }
 
@@ -152,6 +152,7 @@ static void add_old(GPtrArray *servers, GPtrArray *old)
         struct edge_observed_server *known = g_hash_table_lookup(by_path, path);
         if (known != NULL) {
             known->current += server->current;
+            known->backend_errors += server->backend_errors;
         } else if (server->current > 0) {
             server->is_draining = true;
             g_ptr_array_add(servers, g_ptr_array_steal_index(old, i - 1));

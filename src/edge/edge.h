@@ -88,6 +88,8 @@ struct edge_observed_server {
     int64_t current; /* sessions now */
     int64_t total;   /* requests so far */
     int64_t errors;  /* connection and response errors */
+    int64_t
+        backend_errors; /* of its whole backend, those included for which no server could be found; from a reload on, anew */
 };
 
 struct edge *edge_new(const struct edge_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -157,6 +157,13 @@ struct stat_columns {
     int backend, name, type, status, current, total, connection_errors, response_errors, address;
 };
 
+static int64_t read_errors(const struct rows *rows, const struct stat_columns *at)
+{
+    int64_t errors = number(cell(rows, at->connection_errors));
+    int64_t response_errors = number(cell(rows, at->response_errors));
+    return errors > INT64_MAX - response_errors ? INT64_MAX : errors + response_errors;
+}
+
 static struct edge_observed_server *read_stat(const struct rows *rows, const struct stat_columns *at)
 {
     struct edge_observed_server *server = g_new0(struct edge_observed_server, 1);
@@ -171,10 +178,17 @@ static struct edge_observed_server *read_stat(const struct rows *rows, const str
         g_str_has_prefix(status, "UP") || g_str_has_prefix(status, "DRAIN") || g_str_has_prefix(status, "no check");
     server->current = number(cell(rows, at->current));
     server->total = number(cell(rows, at->total));
-    int64_t errors = number(cell(rows, at->connection_errors));
-    int64_t response_errors = number(cell(rows, at->response_errors));
-    server->errors = errors > INT64_MAX - response_errors ? INT64_MAX : errors + response_errors;
+    server->errors = read_errors(rows, at);
     return server;
+}
+
+static void give_backend_errors(GPtrArray *servers, GHashTable *errors)
+{
+    for (guint i = 0; i < servers->len; i++) {
+        struct edge_observed_server *server = g_ptr_array_index(servers, i);
+        const int64_t *of_backend = g_hash_table_lookup(errors, server->backend);
+        server->backend_errors = of_backend != NULL ? *of_backend : server->errors;
+    }
 }
 
 static bool read_stats(struct rows *rows, GPtrArray *servers, GError **error)
@@ -193,16 +207,24 @@ static bool read_stats(struct rows *rows, GPtrArray *servers, GError **error)
     if (!find_columns(rows, columns, error)) {
         return false;
     }
+    g_autoptr(GHashTable) errors = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     while (next_row(rows)) {
         if (rows->n < rows->needed) {
             return sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy's statistics end in the middle of a row");
         }
         const char *type = cell(rows, at.type);
-        /* Backends with '_' are our own. */
-        if (strcmp(type, "2") == 0 && rows->cells[at.backend][0] != '_') {
+        if (rows->cells[at.backend][0] == '_') {
+            continue; /* our own */
+        }
+        if (strcmp(type, "2") == 0) {
             g_ptr_array_add(servers, read_stat(rows, &at));
+        } else if (strcmp(type, "1") == 0) {
+            int64_t *of_backend = g_new(int64_t, 1);
+            *of_backend = read_errors(rows, &at);
+            g_hash_table_replace(errors, g_strdup(cell(rows, at.backend)), of_backend);
         }
     }
+    give_backend_errors(servers, errors);
     return true;
 }
 

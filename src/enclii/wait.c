@@ -278,8 +278,10 @@ static void tell_steps(const struct deployment_watch *deploying, const struct de
                                    : g_strdup("stopped: 0 replicas");
     progress_done(progress, service, "start", healthy, span_ms(start_us, healthy_us), NULL);
     if (deployment->url != NULL && deployment->replicas > 0) {
-        g_autofree char *route =
-            g_strdup_printf("%" G_GINT64_FORMAT " requests lost", MAX(deployment->requests_lost, 0));
+        bool is_known = deployment->requests_lost != CONTRACT_ABSENT;
+        g_autofree char *route = is_known
+                                     ? g_strdup_printf("%" G_GINT64_FORMAT " requests lost", deployment->requests_lost)
+                                     : g_strdup("gets traffic");
         progress_done(progress, service, "route", route, span_ms(healthy_us, deployment->finished_us), NULL);
     }
 }

@@ -48,6 +48,19 @@ def test_deploys_scaling_and_rollback_lose_nothing(app, is_long):
     assert len({body.split()[1] for body in load.report.bodies}) >= 4, load.report.bodies
 
 
+def test_request_that_outlasts_the_grace_is_counted_as_lost(app):
+    app.spec(web={"stop": {"grace": "1s"}})
+    app.cli("deploy").expect(0)
+    assert app.deployments()[0]["requests_lost"] == 0
+    # A body, so that the edge may not ask another instance again.
+    with Load(edge_of(app).endpoint, app.host(), "/slow/8000", per_second=1, threads=1, body=b"x") as load:
+        wait_until(lambda: app.text("/others") != "0", 10, "a slow request is under way")
+        app.set_version("two")
+        app.cli("deploy").expect(0)
+        wait_until(lambda: app.deployments()[0]["requests_lost"] >= 1, 30, "the cut-off request is counted")
+    assert load.report.failures
+
+
 def test_uploads_survive_a_deploy(app):
     body = os.urandom(2 << 20)
     with Load(edge_of(app).endpoint, app.host(), "/upload", per_second=4, threads=2, body=body) as load:

@@ -27,7 +27,7 @@ struct driver {
     struct config config;
     GArray *news; /* of struct news: what the engine and the API tell, late, twice or never */
     int64_t next_visit_us, next_mishap_us, peace_us;
-    int64_t n_steps;
+    int64_t n_steps, n_changes_seen;
 };
 
 /* --- processes --------------------------------------------------------------------------------------------------------------- */
@@ -305,7 +305,10 @@ static void step(struct driver *driver)
         world_advance(next_event_us(driver));
     } else {
         world_advance(world.now_us + world_between(50, 3 * MS));
-        watch_step(&driver->watch);
+        if (world.n_changes != driver->n_changes_seen) {
+            driver->n_changes_seen = world.n_changes;
+            watch_step(&driver->watch);
+        }
     }
     replace_dead(driver);
 }

@@ -84,6 +84,7 @@ bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flag
         }
     }
     drop_missing(table);
+    world.n_changes++;
     world.has_table = true;
     if (ret_result != NULL) {
         *ret_result = (struct edge_apply_result){0};

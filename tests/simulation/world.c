@@ -21,6 +21,7 @@ void world_tell(const char *format, ...)
     va_start(arguments, format);
     g_autofree char *text = g_strdup_vprintf(format, arguments);
     va_end(arguments);
+    world.n_changes++;
     for (const char *at = text; *at != '\0'; at++) {
         world.trace = (world.trace ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
     }
@@ -100,6 +101,7 @@ bool __wrap_store_read(struct store *store, const char *name, store_fn fn, void 
 
 bool __wrap_store_write(struct store *store, const char *name, store_fn fn, void *arg, GError **error)
 {
+    world.n_changes++;
     return world_may(name, SY_STORE_UNAVAILABLE, error) && __real_store_write(store, name, fn, arg, error) &&
            world_replies(name, SY_STORE_UNAVAILABLE, error);
 }
@@ -116,6 +118,7 @@ static void pass_time(struct container *container)
     if (container->state == ENGINE_RUNNING && world.now_us >= container->ends_us) {
         container->state = ENGINE_EXITED; /* the engine would start it again; that it does not is the harder case */
         container->exit_code = 1;
+        world.n_changes++;
     }
     if (container->was_killed && container_answers(container)) {
         container->was_killed = false;

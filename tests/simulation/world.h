@@ -63,6 +63,7 @@ struct world {
     struct process *process; /* whose step it is */
     char *violation;         /* the first one */
     int64_t n_effects, n_faults, n_crashes;
+    int64_t n_changes; /* of anything that the watch looks at */
 };
 extern struct world world;
 

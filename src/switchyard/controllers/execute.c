@@ -17,6 +17,7 @@ struct change {
     const struct action *action;
     char *tail;      /* last log lines, for a failure */
     bool is_applied; /* something was written */
+    int64_t lost;    /* requests, by the edge's counters */
 };
 
 /* Whether the pair still wants what this pass was planned for; a newer deploy wins. */
@@ -91,6 +92,7 @@ static bool finish(struct tx *tx, void *arg, GError **error)
     g_free(pair->serving_deployment_id);
     pair->serving_deployment_id = g_strdup(deployment->id);
     pair->status = deployment->value.settings.replicas > 0 ? PAIR_RUNNING : PAIR_STOPPED;
+    deployment->requests_lost = change->lost;
     g_clear_pointer(&pair->status_reason, g_free);
     change->is_applied = true;
     return deployment_set_status(tx, deployment, DEPLOYMENT_RUNNING, pass->now_us, error) &&
@@ -332,6 +334,9 @@ static char *log_tail(const struct pass *pass, const char *instance_id)
 static bool write_change(struct pass *pass, const struct action *action, const char *name, store_fn fn, GError **error)
 {
     struct change change = {.pass = pass, .action = action};
+    if (action->kind == ACTION_FINISH) {
+        change.lost = losses_so_far(pass);
+    }
     if (action->kind == ACTION_FAIL) {
         change.tail = log_tail(pass, action->instance_id);
     }

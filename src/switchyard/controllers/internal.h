@@ -19,6 +19,13 @@ struct probe_record {
     char detail[160];
 };
 
+/* What the edge's own counters say of a pair while a deployment of it goes on. */
+struct loss_record {
+    char deployment_id[37];
+    int64_t errors; /* the backend's counter when it was last looked at */
+    int64_t lost;
+};
+
 struct controller {
     struct app *app;
     struct queue *queue;
@@ -33,6 +40,8 @@ struct controller {
     GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
     GHashTable *probes;  /* instance id → struct probe_record * */
     GHashTable *watched; /* engine id → 1: its log is being collected */
+    GHashTable
+        *losses; /* pair id → struct loss_record *: requests that the edge lost during the deployment under way */
     GHashTable *settled; /* pair id → uint64_t *: what it looked like when it was converged */
     GCond idle;          /* `busy` became empty */
 
@@ -100,6 +109,14 @@ GPtrArray *settled_find_changed(struct controller *controller, int64_t not_befor
 
 char *edge_backend_name(const char *pair_id);
 char *edge_server_name(const char *instance_id);
+
+/* --- losses.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* Counts what the edge has lost since the last look, from the beginning of a deployment until losses_close. */
+void losses_count(const struct pass *pass);
+int64_t losses_so_far(const struct pass *pass);
+/* Everything old is gone: writes what came after the deployment had finished. */
+bool losses_close(const struct pass *pass, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- execute.c -------------------------------------------------------------------------------------------------------------- */
 

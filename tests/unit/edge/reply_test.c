@@ -20,7 +20,7 @@ static GPtrArray *stat_of(const char *rows)
 static void statistics_give_servers_sorted(void)
 {
     g_autoptr(GPtrArray) servers = stat_of("b-2,i-1,0,3,70,1,2,UP,2,10.0.0.1:80,,\n"
-                                           "b-2,BACKEND,0,3,70,1,2,UP,1,,,\n"
+                                           "b-2,BACKEND,0,3,70,4,2,UP,1,,,\n"
                                            "_late,next,0,0,0,0,0,no check,2,unix,,\n"
                                            "b-1,i-2,0,0,5,0,0,DRAIN,2,10.0.0.2:80,,\n"
                                            "b-1,i-1,0,0,5,0,0,MAINT,2,10.0.0.3:80,,\n\n");
@@ -37,6 +37,8 @@ static void statistics_give_servers_sorted(void)
     g_assert_cmpint(third->current, ==, 3);
     g_assert_cmpint(third->total, ==, 70);
     g_assert_cmpint(third->errors, ==, 3);
+    g_assert_cmpint(third->backend_errors, ==, 6);
+    g_assert_cmpint(first->backend_errors, ==, 0);
     g_assert_true(third->is_up && !third->is_draining);
 }
 

@@ -3,6 +3,7 @@
  *   /            "version V instance H", V being the content of the file /version
  *   /healthz     200, or 500 with FAIL_HEALTH set
  *   /slow/MS     answers after MS milliseconds
+ *   /others      how many other requests are under way
  *   /env/NAME    the variable's value
  *   /log/TEXT    writes the line TEXT to stdout
  *   /log-env/NAME  writes the variable's value to stdout
@@ -96,6 +97,8 @@ static void answer(int fd, const char *path, long long body_bytes, bool closes)
     char name[256], port[16], text[2048];
     if (strcmp(path, "/healthz") == 0) {
         reply(fd, getenv("FAIL_HEALTH") != NULL ? 500 : 200, closes, "health of %s\n", version);
+    } else if (strcmp(path, "/others") == 0) {
+        reply(fd, 200, closes, "%d\n", atomic_load(&n_requests) - 1);
     } else if (strncmp(path, "/slow/", 6) == 0) {
         usleep((useconds_t)atol(path + 6) * 1000);
         reply(fd, 200, closes, "slow %s\n", version);
