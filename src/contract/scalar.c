@@ -40,17 +40,21 @@ static bool int_equal(const struct field *field, const void *a, const void *b)
     return *(const int64_t *)a == *(const int64_t *)b;
 }
 
+/* What we store is written as it may be given; the API's replies always have a number. */
 static void int_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
+    bool is_none = (field->flags & FIELD_NONE_IS_ZERO) != 0 && *(const int64_t *)slot == 0;
+    if (is_none && view == ENCODE_STORED) {
+        json_put_string(writer, "none");
+        return;
+    }
     json_put_int(writer, *(const int64_t *)slot);
 }
 
-/* 0 is how a field that takes none is written: what we wrote must be readable. */
 static void store_int(struct decoder *decoder, const struct field *field, void *slot, int64_t value, int64_t low,
                       int64_t high)
 {
-    bool takes_none = (field->flags & FIELD_NONE_IS_ZERO) != 0;
-    if ((value < low || value > high) && !(takes_none && value == 0)) {
+    if (value < low || value > high) {
         decoder_issue(decoder, "range", "must be %" G_GINT64_FORMAT "..%" G_GINT64_FORMAT, low, high);
         return;
     }

@@ -131,7 +131,12 @@ static json_t *normalise(const struct settings *settings, const json_t *override
     json_t *value;
     json_object_foreach((json_t *)overrides, key, value)
     {
-        json_object_set(kept, key, json_object_get(all, key));
+        const struct field *field = contract_find(&settings_type, key);
+        const json_t *shown = json_object_get(all, key);
+        /* It is applied as input again, where 0 is written none. */
+        bool is_none = field != NULL && (field->flags & FIELD_NONE_IS_ZERO) != 0 && json_is_integer(shown) &&
+                       json_integer_value(shown) == 0;
+        json_object_set_new(kept, key, is_none ? json_string("none") : json_incref((json_t *)shown));
     }
     json_decref(all);
     return kept;

@@ -219,6 +219,25 @@ static void spec_overrides_merge_maps(void)
     contract_clear(&settings_type, &settings);
 }
 
+/* An environment may make a worker of a service. */
+static void spec_overrides_may_say_none(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(spec_t) spec = read_spec("{\"project\":\"shop\",\"services\":{\"web\":{\"build\":\".\"}},"
+                                       "\"environments\":{\"production\":{\"web\":{\"port\":\"none\"}}}}",
+                                       &error);
+    g_assert_no_error(error);
+    g_autofree char *overrides = spec_overrides(spec, "production", "web");
+    const struct service_spec *web = struct_map_get(spec->services, "web");
+    struct settings settings;
+    contract_copy(&settings_type, &settings, &web->settings);
+    bool ok = settings_apply_overrides(&settings, overrides, "", &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    g_assert_cmpint(settings.port, ==, 0);
+    contract_clear(&settings_type, &settings);
+}
+
 static void spec_findings_name_the_place(void)
 {
     static const struct {
@@ -256,6 +275,7 @@ int main(int argc, char **argv)
     g_test_add_func("/model/every_table_is_sound", every_table_is_sound);
     g_test_add_func("/model/a_finished_state_has_no_way_out", a_finished_state_has_no_way_out);
     g_test_add_func("/model/spec_overrides_merge_maps", spec_overrides_merge_maps);
+    g_test_add_func("/model/spec_overrides_may_say_none", spec_overrides_may_say_none);
     g_test_add_func("/model/spec_findings_name_the_place", spec_findings_name_the_place);
     return g_test_run();
 }
