@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SETUP = --prefix=$(PREFIX)
 
-.PHONY: all help deps demo demo-stop test bench fuzz chaos lint format docs install clean
+.PHONY: all help deps demo demo-stop test bench fuzz chaos simulate lint format docs install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -12,7 +12,7 @@ help:
 	@echo 'make            build/switchyard and build/enclii'
 	@echo 'make demo       install what is missing, build, run Enclii and deploy real apps; make demo-stop removes it all'
 	@echo 'make test       install what is missing and run every test (tools/run-tests --help for parts of it)'
-	@echo 'make bench      measure against the goals; chaos, fuzz: the long forms of what the tests do in short'
+	@echo 'make bench      measure against the goals; chaos, fuzz, simulate: the long forms of what the tests do in short'
 	@echo 'make lint       laws, generated files, format; make format, make docs: mend them'
 	@echo 'make install    into PREFIX (default /usr/local) below DESTDIR, with the systemd units'
 	@echo 'make clean      remove build folders'
@@ -44,6 +44,9 @@ fuzz: deps
 
 chaos: deps
 	@tools/run-tests --only blackbox --long
+
+simulate: all
+	@build/tests/simulation/simulate --seeds $${SEEDS:-10000} --crash-points 400
 
 lint:
 	@tools/lint/run

@@ -1,6 +1,6 @@
 /* Thousands of stories, or one of them again.
  *
- *   simulate [--from SEED] [--seeds N] [--misfortune P] [--crash-points]     N stories from SEED on
+ *   simulate [--from SEED] [--seeds N] [--misfortune P] [--crash-points N]   N stories from SEED on
  *   simulate --story SEED                                                    one, with its last events in words
  *
  * Each seed is told twice when --twice is given: the two traces must be the same. Prints TAP for the suite with --tap. */
@@ -16,11 +16,13 @@
 #include "store/store.h"
 
 struct options {
-    int from, seeds, story;
+    int from, seeds, story, crash_points;
     double misfortune;
-    gboolean crash_points, twice, tap;
+    gboolean twice, tap;
     char *folder;
 };
+
+#define CRASH_EFFECTS 400
 
 struct sums {
     int64_t stories, violations, simulated_us, n_steps, n_faults, n_crashes;
@@ -66,11 +68,12 @@ static bool tell(const struct options *options, const struct story *story, struc
     return ok;
 }
 
-/* The same clean story, with a crash before every effect in turn. */
+/* The same clean story, with a crash before each of the first 400 effects, or before so many of them. */
 static bool tell_crash_points(const struct options *options, unsigned seed, struct sums *sums)
 {
     bool ok = true;
-    for (int64_t effect = 1; effect <= 400 && ok; effect++) {
+    int64_t step = MAX(CRASH_EFFECTS / MAX(options->crash_points, 1), 1);
+    for (int64_t effect = 1; effect <= CRASH_EFFECTS && ok; effect += step) {
         const struct story story = {.seed = seed, .n_processes = 1, .misfortune = 0, .crash_effect = effect};
         ok = tell(options, &story, sums, false);
     }
@@ -108,7 +111,7 @@ int main(int argc, char **argv)
         {"seeds", 0, 0, G_OPTION_ARG_INT, &options.seeds, "how many", "N"},
         {"story", 0, 0, G_OPTION_ARG_INT, &options.story, "this one, in words", "SEED"},
         {"misfortune", 0, 0, G_OPTION_ARG_DOUBLE, &options.misfortune, "probability per call", "P"},
-        {"crash-points", 0, 0, G_OPTION_ARG_NONE, &options.crash_points, "also a crash before every effect", NULL},
+        {"crash-points", 0, 0, G_OPTION_ARG_INT, &options.crash_points, "also a crash before so many effects", "N"},
         {"twice", 0, 0, G_OPTION_ARG_NONE, &options.twice, "tell each twice and compare", NULL},
         {"tap", 0, 0, G_OPTION_ARG_NONE, &options.tap, "print TAP", NULL},
         {NULL},
@@ -140,7 +143,7 @@ int main(int argc, char **argv)
         const struct story story = story_of(&options, (unsigned)(options.from + i));
         ok = tell(&options, &story, &sums, false) && ok;
     }
-    bool crash_ok = !options.crash_points || tell_crash_points(&options, (unsigned)options.from, &sums);
+    bool crash_ok = options.crash_points == 0 || tell_crash_points(&options, (unsigned)options.from, &sums);
     double seconds = (double)(g_get_monotonic_time() - begin_us) / 1e6;
     printf("# %" G_GINT64_FORMAT " stories, %" G_GINT64_FORMAT " violations, %" G_GINT64_FORMAT
            " steps, %" G_GINT64_FORMAT " faults, %" G_GINT64_FORMAT

@@ -97,6 +97,8 @@ struct pass {
 bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us,
                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void pass_input(const struct pass *pass, struct plan_input *ret_input);
+/* What the rows say of routes is not what the edge has, although it was looked at later: a sync was lost. */
+bool pass_edge_differs(const struct pass *pass);
 void pass_clear(struct pass *pass);
 
 /* --- settled.c: a resync looks closer only at what has changed since it was found converged -------------------------------- */

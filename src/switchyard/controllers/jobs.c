@@ -431,7 +431,8 @@ static bool stop(struct controller *controller, struct job *job, GError **error)
     if (!write_job(app, "instance_stopping", write_stopping, job, error) || !edge_table_sync(controller, error)) {
         return false;
     }
-    if (job->engine_id != NULL && !remove_container(controller, job->engine_id, grace_ms, error)) {
+    /* By its name when the last look did not show it: what is not seen may still be there, and hold its address. */
+    if (!remove_container(controller, job->engine_id != NULL ? job->engine_id : job->row->name, grace_ms, error)) {
         return false;
     }
     g_mutex_lock(&controller->lock);

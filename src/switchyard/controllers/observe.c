@@ -94,8 +94,11 @@ static void observe_edge(const struct pass *pass, struct observed_instance *obse
 static void correct_times(const struct pass *pass, struct instance *row)
 {
     int64_t begin_us = pass->controller->started_wall_us;
+    bool is_leaving = row->state == INSTANCE_DRAINING || row->state == INSTANCE_STOPPING;
     if (row->state_since_us > pass->now_us) {
         row->state_since_us = begin_us;
+    } else if (!is_leaving) {
+        row->state_since_us = MAX(row->state_since_us, begin_us);
     }
     if (row->started_us != CONTRACT_ABSENT) {
         row->started_us = row->started_us > pass->now_us ? begin_us : MAX(row->started_us, begin_us);
@@ -173,6 +176,21 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
     }
     find_orphans(pass);
     return true;
+}
+
+bool pass_edge_differs(const struct pass *pass)
+{
+    bool needs_edge = pass->desired != NULL && deployment_needs_edge(pass->desired);
+    for (guint i = 0; i < pass->observed->len; i++) {
+        const struct observed_instance *observed = &g_array_index(pass->observed, struct observed_instance, i);
+        int state = observed->row->state;
+        bool is_missing = state == INSTANCE_ROUTED && needs_edge && !observed->is_in_edge;
+        bool is_not_told = state == INSTANCE_DRAINING && observed->is_in_edge && observed->is_edge_up;
+        if (observed->is_edge_observed_since && (is_missing || is_not_told)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void pass_input(const struct pass *pass, struct plan_input *ret_input)

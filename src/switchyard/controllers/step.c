@@ -143,8 +143,8 @@ static bool reconcile(struct controller *controller, const char *pair_id, int64_
         plan_pair(&input, pass.now_us, &plan);
         losses_count(&pass);
         watch_logs(&pass);
-        ok = execute_plan(&pass, &plan, error) && update_status(&pass, &plan, error) &&
-             (!plan.is_converged || losses_close(&pass, error));
+        ok = execute_plan(&pass, &plan, error) && (!pass_edge_differs(&pass) || edge_table_sync(controller, error)) &&
+             update_status(&pass, &plan, error) && (!plan.is_converged || losses_close(&pass, error));
         if (ok && plan.is_converged && plan.wake_us == 0 && pass.pair->observed_generation == pass.pair->generation) {
             settled_remember(controller, &pass);
         } else {
