@@ -97,6 +97,9 @@ static bool begin_deploy(struct rollout *rollout, struct rollout_member *member,
         member->deployment = g_steal_pointer(&latest);
         return true;
     }
+    if (latest != NULL && latest->replicas > 0) {
+        rollout_tell_one_writer(rollout, member);
+    }
     member->deployment = post_deploy(rollout, member, error);
     member->is_waited_for = member->deployment != NULL;
     rollout->has_deployed = rollout->has_deployed || member->is_waited_for;
