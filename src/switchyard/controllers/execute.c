@@ -158,7 +158,7 @@ static bool finish(struct tx *tx, void *arg, GError **error)
 static const char *failure_hint(const struct deployment *deployment, const char *code)
 {
     if (g_strcmp0(code, "HEALTH_FAILED") != 0) {
-        return sy_code_info(SY_DEPLOY_FAILED)->hint;
+        return "The reason and the last log lines tell why, as far as it said it. More: enclii logs, enclii events";
     }
     return deployment->value.settings.health.path != NULL ? "Does the program listen on 0.0.0.0:$PORT, and does the "
                                                             "health path answer 2xx or 3xx? See: enclii logs"
