@@ -80,6 +80,23 @@ def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):
     assert "nothing ran for" in app.cli("events", "web", "-n", "3").expect(0).stdout
 
 
+def test_restored_project_has_its_address_and_its_volume_back(app):
+    def kept():
+        rows = app.daemon.client.get("/v1/system").expect(200).json["kept_volumes"]
+        return [row["engine_name"] for row in rows if row["pair_id"] in pairs]
+
+    app.spec(web={"volumes": {"uploads": "/data"}})
+    app.cli("up").expect(0)
+    pairs = {row["pair_id"] for row in app.status("preview")["instances"]}
+    app.cli("projects", "delete", app.project, "--yes").expect(0)
+    assert len(kept()) == 1
+    wait_until(lambda: app.ask("/", "preview").status == 404, 60, "it is gone")
+    app.cli("projects", "restore", app.project).expect(0)
+    app.cli("up").expect(0)
+    assert app.version("preview") == "one"
+    assert kept() == [], "the data would be in another volume than the service"
+
+
 def test_what_is_asked_for_without_an_engine_happens_when_it_is_there(switchyard, engine, haproxy, tmp_path, run):
     daemon = switchyard(engine=f"unix:{tmp_path}/engine", roles="api,reconcile,build").start()
     app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)

@@ -181,6 +181,12 @@ static bool ensure_volume_rows(struct tx *tx, void *arg, GError **error)
                 contract_object_free(volume);
                 return false;
             }
+        } else if (volume->tombstoned_us != CONTRACT_ABSENT) {
+            volume->tombstoned_us = CONTRACT_ABSENT; /* the deletion of its project was undone */
+            if (!volume_update(tx, volume, error)) {
+                contract_object_free(volume);
+                return false;
+            }
         }
         g_ptr_array_add(volume_job->volumes, volume);
     }
