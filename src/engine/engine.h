@@ -37,6 +37,7 @@ struct engine_info {
     char *version;
     char *api_version;
     char *root; /* its data folder, "" when unknown */
+    char *runc; /* version of runc, NULL when it does not say */
     bool is_rootless;
     bool has_cgroup_v2;
     bool has_live_restore;

@@ -237,6 +237,7 @@ void parse_version_clear(struct parse_version *version)
 {
     g_free(version->version);
     g_free(version->api_version);
+    g_free(version->runc);
     *version = (struct parse_version){0};
 }
 
@@ -268,6 +269,9 @@ bool parse_version(const char *text, size_t length, struct parse_version *ret_ve
         const json_t *component = json_array_get(components, i);
         const char *name = member_string(component, "Name");
         version.is_podman |= g_str_has_prefix(name, "Podman");
+        if (version.runc == NULL && strcmp(name, "runc") == 0) {
+            version.runc = g_strdup(member_string(component, "Version"));
+        }
         version.has_init &= strcmp(name, "docker-init") != 0 || strcmp(member_string(component, "Version"), "N/A") != 0;
     }
     version.version = g_strdup(member_string(json, "Version"));

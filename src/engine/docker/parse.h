@@ -45,6 +45,7 @@ struct parse_version {
     int min_minor; /* oldest, 0 unknown */
     char *version;
     char *api_version;
+    char *runc; /* NULL when it does not say */
 };
 void parse_version_clear(struct parse_version *version);
 bool parse_version(const char *text, size_t length, struct parse_version *ret_version, GError **error);
