@@ -129,6 +129,7 @@ static void run(struct load *load, int signals)
             next_us = MIN(next_us, begin_due(load, begin_us));
         }
         wait_for_events(load, next_us);
+        wire_tell_unopened(load);
         g_ptr_array_set_size(load->dead, 0);
         if (!load->is_stopping && take_signal(signals)) {
             stop_kinds(load);
@@ -217,6 +218,7 @@ int main(int argc, char **argv)
     struct load load = {.slow_ms = 10000};
     load.kinds = g_ptr_array_new();
     load.dead = g_ptr_array_new_with_free_func(wire_free);
+    load.unopened = g_ptr_array_new();
     load.timers = g_tree_new_full(compare_timers, NULL, g_free, NULL);
     load.open = g_hash_table_new(g_direct_hash, g_direct_equal);
     if (!parse(&load, argc, argv)) {

@@ -107,8 +107,9 @@ struct load {
     int slow_ms;
     int64_t upload_bytes;
     int epoll;
-    GPtrArray *kinds; /* of struct kind */
-    GPtrArray *dead;  /* wires, freed when no callback is running */
+    GPtrArray *kinds;    /* of struct kind */
+    GPtrArray *dead;     /* wires, freed when no callback is running */
+    GPtrArray *unopened; /* wires that could not be opened */
     GTree *timers;
     uint64_t n_timers;
     FILE *ledger;

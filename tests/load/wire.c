@@ -24,8 +24,8 @@ struct wire *wire_open(struct load *load, const struct wire_ops *ops, void *owne
     setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     /* A connection that is refused is told by epoll, like one that breaks later. */
     (void)connect(wire->fd, (struct sockaddr *)&load->address, sizeof load->address);
-    if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, wire->fd, &event) != 0) {
-        g_error("load-ledger: no more connections can be opened: %s", g_strerror(errno)); /* what it measured is void */
+    if (wire->fd < 0 || epoll_ctl(load->epoll, EPOLL_CTL_ADD, wire->fd, &event) != 0) {
+        g_ptr_array_add(load->unopened, wire); /* told later: never from within the call that opens it */
     }
     return wire;
 }
@@ -79,8 +79,19 @@ void wire_close(struct wire *wire)
 {
     if (wire != NULL && !wire->is_dead) {
         wire->is_dead = true;
-        close(wire->fd);
+        if (wire->fd >= 0) {
+            close(wire->fd);
+        }
         g_ptr_array_add(wire->load->dead, wire);
+    }
+}
+
+void wire_tell_unopened(struct load *load)
+{
+    g_autoptr(GPtrArray) wires = g_steal_pointer(&load->unopened);
+    load->unopened = g_ptr_array_new();
+    for (guint i = 0; i < wires->len; i++) {
+        end(g_ptr_array_index(wires, i), EMFILE); /* the one reason there is on the loopback */
     }
 }
 

@@ -4,4 +4,6 @@
 #include "load.h"
 
 void wire_event(struct wire *wire, uint32_t events);
+/* Wires for which there was no file descriptor end here. */
+void wire_tell_unopened(struct load *load);
 void wire_free(gpointer data);
