@@ -64,3 +64,16 @@ def test_logs_are_followed_across_a_restart_and_a_deploy(app):
         out, err = follower.communicate(timeout=30)
     for number in (0, 1):
         assert out.count(f"version after{number} listens") == 1 + number, f"{out}{err}"
+
+
+def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):
+    app.spec(web={"volumes": {"uploads": "/data"}})
+    assert "one writer" in app.cli("up", "--dry-run").expect(0).stderr
+    app.cli("up").expect(0)
+    assert app.deployments()[0]["gap_ms"] is None, "nothing ran before, so there was no gap"
+    app.set_version("two")
+    done = app.cli("up").expect(0)
+    assert "one writer" in done.stderr and " gap " in done.stderr, str(done)
+    latest = app.deployments()[0]
+    assert latest["gap_ms"] > 0 and latest["requests_lost"] == 0
+    assert "nothing ran for" in app.cli("events", "web", "-n", "3").expect(0).stdout
