@@ -108,3 +108,20 @@ def test_nothing_is_lost_while_switchyard_comes_and_goes(app, tmp_path, is_long)
             wait_until(lambda: app.deployments()[0]["status"] == "running", 60, "it has been finished")
     both.check()
     assert both.live.ended().total() <= 40, both.live.ended()
+
+
+def test_requests_wait_while_the_one_writer_of_a_volume_is_replaced(engine_daemon, engine_cli, tmp_path, run, is_long):
+    app = App(engine_daemon, engine_cli, tmp_path / "app", run)
+    app.spec(web={"volumes": {"data": "/data"}, "resources": {"pids": 4096}})
+    app.cli("up", "-e", "production").expect(0)
+    with Ledger(app.daemon.edge.endpoint, app.host(), tmp_path, keep=30, new=30, post=30, h2=30) as ledger:
+        ledger.wait_for(200)
+        for number in range(20 if is_long else 2):
+            app.set_version(f"v{number}")
+            with ledger.during("deploy"):
+                app.cli("deploy").expect(0)
+                ledger.wait_for(60)
+    ledger.check(at_least=300)
+    waits = [(e["done_us"] - e["due_us"]) / 1000 for e in ledger.phases()["deploy"]]
+    assert max(waits) > 50, "no request had to wait: was there no gap?"
+    print(f"gap: the longest wait was {max(waits):.0f} ms")

@@ -6,6 +6,7 @@
 #include "load.h"
 
 #define N_CONNECTIONS 4
+#define MAX_STREAMS 100 /* at once on a connection: what HAProxy allows */
 #define MAX_STREAM_ID 1000000
 #define FRAME_LIMIT (1 << 20)
 
@@ -94,7 +95,7 @@ static struct session *usable_session(struct kind *kind)
     struct client *client = kind->data;
     guint at = client->next++ % N_CONNECTIONS;
     struct session *session = client->sessions[at];
-    if (session != NULL && session->next_id > MAX_STREAM_ID) {
+    if (session != NULL && (session->next_id > MAX_STREAM_ID || g_hash_table_size(session->streams) >= MAX_STREAMS)) {
         session->is_leaving = true;
     }
     if (session == NULL || session->is_leaving) {
