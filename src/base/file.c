@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 
 void fd_close(fd_t *fd)
@@ -110,11 +111,13 @@ bool file_replace(const char *path, const void *bytes, size_t length, mode_t mod
         unlink(temporary);
         return false;
     }
+    crash_point("file.before_rename");
     if (rename(temporary, path) != 0) {
         sy_fail_errno(error, errno, "cannot replace %s", path);
         unlink(temporary);
         return false;
     }
+    crash_point("file.after_rename");
     return folder_sync(path, error);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "switchyard/handlers/call.h"
@@ -129,12 +130,14 @@ static bool keep_file(struct upload *upload, const char *path, GError **error)
     }
     g_clear_pointer(&upload->path, g_free);
     return true;
+    crash_point("source.before_rename");
 }
 
 static bool insert(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
     const struct upload *upload = call->argument;
+    crash_point("source.after_rename");
     if (!read_service(tx, call, error)) {
         return false;
     }
