@@ -129,8 +129,9 @@ static bool set_up(struct sqlite_connection *connection, enum sqlite_role role, 
  * its mode. */
 static bool ensure_file(const char *path, GError **error)
 {
-    g_auto(fd_t) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    g_auto(fd_t) fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_usable = fd >= 0 || (errno == EEXIST && access(path, R_OK | W_OK) == 0);
+    if (!is_usable) {
         int saved = errno;
         return sy_fail(error, saved == ENOSPC || saved == EDQUOT ? SY_DISK_FULL : SY_STORE_UNAVAILABLE,
                        "cannot open the database %s: %s", path, g_strerror(saved));
