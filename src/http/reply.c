@@ -119,6 +119,17 @@ void reply_json_take(struct request *request, int status, GString *json)
     reply_set(request, status, "application/json", json);
 }
 
+const GString *reply_body(const struct request *request, int *ret_status)
+{
+    *ret_status = request->reply.status;
+    return request->reply.body;
+}
+
+void reply_discard(struct request *request)
+{
+    reply_clear(&request->reply);
+}
+
 /* Content types are few: interning lets the reply borrow them. */
 void reply_bytes_take(struct request *request, int status, const char *content_type, GString *bytes)
 {
