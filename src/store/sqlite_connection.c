@@ -173,6 +173,11 @@ void sqlite_connection_free(struct sqlite_connection *connection)
         int rc = sqlite3_close(connection->db);
         g_warn_if_fail(rc == SQLITE_OK);
         g_free(connection);
+        if (store_fatal(&connection->store->base)) {
+            /* After a failed fsync the WAL is the only good copy: the checkpoint at close would end with an fsync that
+             * succeeds, because the system has forgotten what it lost, and would then delete it. */
+            sqlite3_db_config(connection->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        }
     }
 }
 
