@@ -193,3 +193,15 @@ bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_by
     *ret_total_bytes = (int64_t)(stat.f_blocks * stat.f_frsize);
     return true;
 }
+
+void disk_full_explain(const char *path, GError **error)
+{
+    int64_t free_bytes = 0;
+    int64_t total_bytes = 0;
+    if (error == NULL || *error == NULL || !g_error_matches(*error, SY_ERROR, SY_DISK_FULL) ||
+        !disk_space(path, &free_bytes, &total_bytes, NULL)) {
+        return;
+    }
+    g_prefix_error(error, "%.1f MiB of %" G_GINT64_FORMAT " MiB are free: ", (double)free_bytes / (1 << 20),
+                   total_bytes >> 20);
+}
