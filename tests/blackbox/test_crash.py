@@ -301,16 +301,18 @@ def test_every_route_keeps_its_key_with_its_effect(killed, moment, is_done, is_l
     assert set(requests) == routes_with_key(killed)
     if not is_long and moment != "after_commit":
         requests = {name: requests[name] for name in ("createProject", "createDeployment")}
-    killed.stop()
-    crash.arm(killed, f"request.{moment}")
     for name, (path, body, table) in requests.items():
-        killed.start()
+        if crash.VARIABLE not in killed.variables:
+            killed.stop()
+            crash.arm(killed, f"request.{moment}")
+            killed.start()
         before = tables.count(f"SELECT count(*) FROM {table}")
         key = {"Idempotency-Key": f"key-{name}"}
         with pytest.raises(GONE):
             killed.client.post(path, body, key)
         crash.wait_for_death(killed)
-        crash.disarm(killed)
+        if not is_done:
+            crash.disarm(killed)  # else what is replayed does not come by there
         killed.start()
         assert tables.count(f"SELECT count(*) FROM {table}") == before + is_done, name
         first = killed.client.post(path, body, key)
@@ -320,8 +322,6 @@ def test_every_route_keeps_its_key_with_its_effect(killed, moment, is_done, is_l
         assert (again.status, again.json["id"]) == (first.status, first.json["id"]), f"{name}: {again}"
         assert again.headers["Idempotency-Replayed"] == "true", f"{name}: {again}"
         assert tables.count(f"SELECT count(*) FROM {table}") == before + 1, f"{name} was done twice"
-        killed.stop()
-        crash.arm(killed, f"request.{moment}")
 
 
 @pytest.mark.api
@@ -430,8 +430,8 @@ def test_upload_killed_at(killed, point, tmp_path):
 @needs_points
 def test_deploy_killed_at_named_moments_converges(store_url, engine, haproxy, tmp_path, run):
     daemon = Daemon(store_url(), engine=engine, roles="api,reconcile,build")
-    daemon.start()
     try:
+        daemon.start()
         app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
         app.cli("up").expect(0)
         for number, point in enumerate(AT_DEPLOY):
