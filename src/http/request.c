@@ -583,7 +583,7 @@ bool request_is_abandoned(const struct request *request)
     return is_gone || atomic_load(&request->server->must_end);
 }
 
-void *request_state(struct request *request)
+void *request_state(const struct request *request)
 {
     return request->state;
 }

@@ -63,6 +63,13 @@ static bool read_holder(struct app *app, GError **error)
     return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
 }
 
+/* Uploads that a crash cut off: nobody else can be receiving, the folder is ours alone. */
+static bool drop_unfinished_uploads(const struct app *app, GError **error)
+{
+    g_autofree char *path = g_build_filename(app->config->data_dir, "sources", "incoming", NULL);
+    return folder_remove(path, error);
+}
+
 /* --- the store and who we are --------------------------------------------------------------------------------------------------- */
 
 struct identity {
@@ -304,7 +311,8 @@ struct app *app_start(struct config *config, GError **error)
     app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
-    if (!lock_folder(app, error) || !read_holder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
+    if (!lock_folder(app, error) || !drop_unfinished_uploads(app, error) || !read_holder(app, error) ||
+        !open_store(app, error) || !open_parts(app, error)) {
         app_stop(app);
         return NULL;
     }
