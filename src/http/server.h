@@ -87,11 +87,12 @@ struct server_callbacks {
     bool (*authorise)(struct request *request, const struct route *route, GError **error);
     /* Idempotency (ROUTE_IDEMPOTENT with a key): begin returns true with *ret_replayed set when a
      * stored reply was put on the request; else finish is called once the reply is there, to store
-     * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). Keys are per caller.
+     * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). Keys are per caller. request_sha256 is
+     * over path and query parameters and the body.
      * begin NULL: not supported. */
-    bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed,
+    bool (*idempotency_begin)(struct request *request, const char *key, const char *request_sha256, bool *ret_replayed,
                               GError **error);
-    void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,
+    void (*idempotency_finish)(struct request *request, const char *key, const char *request_sha256, int status,
                                const char *body, size_t length);
     /* Once per request, when its reply is known, for the log; runs on a loop: it must not block. The request may lack a route
      * and a caller: it was refused before they were known. NULL: nobody wants to know. */

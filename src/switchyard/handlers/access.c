@@ -62,9 +62,9 @@ static GHashTable *at_work;
 
 static char *replay_id(struct request *request, const char *key)
 {
-    const struct caller *caller = request_caller(request);
+    const struct principal *principal = request_caller(request)->principal;
     const struct route *route = request_route(request);
-    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", caller->name, route->operation_id, key);
+    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", principal->id, route->operation_id, key);
     return sha256_hex(text, strlen(text));
 }
 
@@ -103,7 +103,7 @@ static bool insert(struct tx *tx, void *arg, GError **error)
     return idempotency_insert(tx, arg, error);
 }
 
-static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed,
+static bool look_up(struct request *request, const char *id, const char *request_sha256, bool *ret_replayed,
                     GError **error)
 {
     struct app *app = request_app(request);
@@ -116,22 +116,23 @@ static bool look_up(struct request *request, const char *id, const char *body_sh
     if (!*ret_replayed) {
         return true;
     }
-    if (strcmp(row->body_sha256, body_sha256) != 0) {
-        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another body");
+    if (strcmp(row->body_sha256, request_sha256) != 0) {
+        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another request");
     }
     reply_header(request, "Idempotency-Replayed", "true");
     reply_json_take(request, (int)row->status, g_string_new(row->body));
     return true;
 }
 
-static bool begin(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed, GError **error)
+static bool begin(struct request *request, const char *key, const char *request_sha256, bool *ret_replayed,
+                  GError **error)
 {
     g_autofree char *id = replay_id(request, key);
     *ret_replayed = false;
     if (!enter(id)) {
         return sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
     }
-    bool ok = look_up(request, id, body_sha256, ret_replayed, error);
+    bool ok = look_up(request, id, request_sha256, ret_replayed, error);
     if (!ok || *ret_replayed) {
         leave(id);
     }
@@ -139,7 +140,7 @@ static bool begin(struct request *request, const char *key, const char *body_sha
 }
 
 /* body NULL: nothing is to be kept, so that the request may be tried again. */
-static void finish(struct request *request, const char *key, const char *body_sha256, int status, const char *body,
+static void finish(struct request *request, const char *key, const char *request_sha256, int status, const char *body,
                    size_t length)
 {
     struct app *app = request_app(request);
@@ -148,7 +149,7 @@ static void finish(struct request *request, const char *key, const char *body_sh
         g_autoptr(GError) error = NULL;
         g_autofree char *text = g_strndup(body, length);
         struct idempotency row = {.id = id,
-                                  .body_sha256 = (char *)body_sha256,
+                                  .body_sha256 = (char *)request_sha256,
                                   .status = status,
                                   .body = text,
                                   .created_us = g_get_real_time()};
