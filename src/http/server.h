@@ -89,10 +89,11 @@ struct server_callbacks {
      * stored reply was put on the request; else finish is called once the reply is there, to store
      * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). What changed something
      * must be stored in the transaction that changed it (reply_body): by finish it would be lost in
-     * a crash between the two. Keys are per caller. begin NULL: not supported. */
-    bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed,
+     * a crash between the two. Keys are per caller; request_sha256 is over path and query parameters
+     * and the body. begin NULL: not supported. */
+    bool (*idempotency_begin)(struct request *request, const char *key, const char *request_sha256, bool *ret_replayed,
                               GError **error);
-    void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,
+    void (*idempotency_finish)(struct request *request, const char *key, const char *request_sha256, int status,
                                const char *body, size_t length);
     /* Once per request, when its reply is known, for the log; runs on a loop: it must not block. The request may lack a route
      * and a caller: it was refused before they were known. NULL: nobody wants to know. */

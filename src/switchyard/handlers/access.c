@@ -77,9 +77,9 @@ static void replay_key_free(void *data)
 
 static char *replay_id(struct request *request, const char *key)
 {
-    const struct caller *caller = request_caller(request);
+    const struct principal *principal = request_caller(request)->principal;
     const struct route *route = request_route(request);
-    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", caller->name, route->operation_id, key);
+    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", principal->id, route->operation_id, key);
     return sha256_hex(text, strlen(text));
 }
 
@@ -141,7 +141,7 @@ bool access_keep_reply(struct request *request, struct tx *tx, GError **error)
     return kept || sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
 }
 
-static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed,
+static bool look_up(struct request *request, const char *id, const char *request_sha256, bool *ret_replayed,
                     GError **error)
 {
     struct app *app = request_app(request);
@@ -154,15 +154,15 @@ static bool look_up(struct request *request, const char *id, const char *body_sh
     if (!*ret_replayed) {
         return true;
     }
-    if (strcmp(row->body_sha256, body_sha256) != 0) {
-        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another body");
+    if (strcmp(row->body_sha256, request_sha256) != 0) {
+        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another request");
     }
     reply_header(request, "Idempotency-Replayed", "true");
     reply_json_take(request, (int)row->status, g_string_new(row->body));
     return true;
 }
 
-static bool begin(struct request *request, const char *text, const char *body_sha256, bool *ret_replayed,
+static bool begin(struct request *request, const char *text, const char *request_sha256, bool *ret_replayed,
                   GError **error)
 {
     g_autofree char *id = replay_id(request, text);
@@ -170,13 +170,13 @@ static bool begin(struct request *request, const char *text, const char *body_sh
     if (!enter(id)) {
         return sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
     }
-    if (!look_up(request, id, body_sha256, ret_replayed, error) || *ret_replayed) {
+    if (!look_up(request, id, request_sha256, ret_replayed, error) || *ret_replayed) {
         leave(id);
         return *ret_replayed;
     }
     struct replay_key *key = g_new0(struct replay_key, 1);
     key->id = g_steal_pointer(&id);
-    key->body_sha256 = g_strdup(body_sha256);
+    key->body_sha256 = g_strdup(request_sha256);
     request_set_state(request, key, replay_key_free);
     return true;
 }
@@ -195,7 +195,7 @@ static bool insert_late(struct tx *tx, void *arg, GError **error)
 }
 
 /* A refusal changed nothing: it has a transaction of its own, and one that a crash forgets is decided anew. */
-static void finish(struct request *request, const char *text, const char *body_sha256, int status, const char *body,
+static void finish(struct request *request, const char *text, const char *request_sha256, int status, const char *body,
                    size_t length)
 {
     struct app *app = request_app(request);
