@@ -85,6 +85,13 @@ static const struct field config_fields[] = {
      F(base_images),
      .fallback = "auto",
      .doc = "auto, registry or assemble: where base images come from"},
+    {.name = "confinement",
+     .kind = KIND_STRING,
+     F(confinement),
+     .fallback = "auto",
+     .doc = "auto, on or off: switchyard and the programs that it starts give up what they do not need (Landlock, "
+            "seccomp); "
+            "auto: as far as the kernel offers it; on: refuse to start without"},
     {.name = "allow_frontends",
      .kind = KIND_BOOL,
      F(allow_frontends),
@@ -363,6 +370,9 @@ static void make_absolute(char **path)
 
 static void fill_dependent(struct config *config)
 {
+    if (strcmp(config->listen, "none") == 0) {
+        g_clear_pointer(&config->listen, g_free);
+    }
     make_absolute(&config->data_dir);
     if (config->socket == NULL) {
         config->socket = strcmp(config->data_dir, "/var/lib/enclii") == 0
@@ -383,11 +393,15 @@ static bool check(const struct config *config, GError **error)
 {
     static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
     static const char *const image_sources[] = {"auto", "registry", "assemble", NULL};
+    static const char *const confinements[] = {"auto", "on", "off", NULL};
     if (!g_strv_contains(levels, config->log_level)) {
         return sy_fail(error, SY_INVALID_INPUT, "log_level: must be debug, info, warn or error");
     }
     if (!g_strv_contains(image_sources, config->base_images)) {
         return sy_fail(error, SY_INVALID_INPUT, "base_images: must be auto, registry or assemble");
+    }
+    if (!g_strv_contains(confinements, config->confinement)) {
+        return sy_fail(error, SY_INVALID_INPUT, "confinement: must be auto, on or off");
     }
     if (strcmp(config->base_domain, "localhost") != 0 && !dns_name_is_valid(config->base_domain)) {
         return sy_fail(error, SY_INVALID_INPUT,
