@@ -18,6 +18,7 @@
 #include "switchyard/controllers/controller.h"
 #include "switchyard/controllers/log_collector.h"
 #include "switchyard/handlers/access.h"
+#include "switchyard/handlers/handlers.h"
 #include "switchyard/health.h"
 #include "switchyard/housekeeper.h"
 #include "switchyard/hub.h"
@@ -355,6 +356,7 @@ void app_stop(struct app *app)
     if (app->server != NULL) {
         server_stop(app->server, app->config->drain_ms);
     }
+    log_handlers_drain(); /* their streams are closed now */
     housekeeper_free(app->housekeeper);
     if (app->builder != NULL) {
         builder_stop(app->builder);
