@@ -94,7 +94,7 @@ static bool find_master(struct edge *edge, struct edge_processes *ret_processes,
 static bool write_if_other(const char *path, const char *text, GError **error)
 {
     g_autofree char *now = file_read(path, CONFIGURATION_LIMIT, NULL, NULL);
-    return g_strcmp0(now, text) == 0 || file_replace(path, text, strlen(text), 0640, error);
+    return g_strcmp0(now, text) == 0 || file_replace(path, text, strlen(text), 0600, error);
 }
 
 static bool write_empty_configuration(struct edge *edge, GError **error)
@@ -102,8 +102,8 @@ static bool write_empty_configuration(struct edge *edge, GError **error)
     struct edge_table *table = edge_table_new();
     g_autoptr(GString) text = edge_render(&edge->options, edge_port(edge), table);
     edge_table_free(table);
-    return file_replace(edge->map_path, "", 0, 0640, error) &&
-           file_replace(edge->configuration_path, text->str, text->len, 0640, error);
+    return file_replace(edge->map_path, "", 0, 0600, error) &&
+           file_replace(edge->configuration_path, text->str, text->len, 0600, error);
 }
 
 /* The line `bind` of the file last applied follows the options: somebody may have just chosen another port. */
@@ -160,7 +160,7 @@ static bool settle_port(struct edge *edge, GError **error)
     }
     int port = edge_listen_choose(&edge->listen, error);
     g_autofree char *text = g_strdup_printf("%d\n", port);
-    if (port == 0 || !file_replace(edge->port_path, text, strlen(text), 0640, error)) {
+    if (port == 0 || !file_replace(edge->port_path, text, strlen(text), 0600, error)) {
         return false;
     }
     g_atomic_int_set(&edge->port, port);
@@ -218,8 +218,8 @@ static void prepare_launch(struct launch *launch, const struct edge *edge)
     posix_spawn_file_actions_init(&launch->actions);
     posix_spawn_file_actions_addopen(&launch->actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&launch->actions, 1, edge->options.access_log, O_WRONLY | O_CREAT | O_APPEND,
-                                     0640);
-    posix_spawn_file_actions_addopen(&launch->actions, 2, edge->complaints_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+                                     0600);
+    posix_spawn_file_actions_addopen(&launch->actions, 2, edge->complaints_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     posix_spawn_file_actions_addclosefrom_np(&launch->actions, 3);
     posix_spawnattr_init(&launch->attributes);
     posix_spawnattr_setflags(&launch->attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
@@ -286,6 +286,20 @@ static bool wait_for_child(struct edge *edge, int64_t offset, GError **error)
     }
 }
 
+/* By its arguments, not by the socket it holds: a confined process cannot look into one that was started by the last. */
+static int64_t find_ours(const struct edge *edge)
+{
+    g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
+    const char *name;
+    int64_t pid = 0;
+    while (processes != NULL && (name = g_dir_read_name(processes)) != NULL) {
+        if (int_parse(name, 2, INT32_MAX, &pid) && is_ours(edge, pid)) {
+            return pid;
+        }
+    }
+    return 0;
+}
+
 /* A worker whose master was killed ends by itself in a moment; one that does not is ended. */
 static void await_orphan(struct edge *edge)
 {
@@ -293,7 +307,8 @@ static void await_orphan(struct edge *edge)
     int64_t pid = 0;
     for (;;) {
         g_autofree char *holder = edge_port_holder(edge_port(edge), &pid);
-        if (holder == NULL || !is_ours(edge, pid)) {
+        pid = holder != NULL ? find_ours(edge) : 0;
+        if (pid == 0) {
             return;
         }
         if (g_get_monotonic_time() > deadline_us) {
@@ -346,6 +361,17 @@ static bool wait_for_supervisor(struct edge *edge, GError **error)
     return true;
 }
 
+bool edge_port_is_free(struct edge *edge, GError **error)
+{
+    struct edge_processes processes;
+    if (edge_port(edge) == 0 || edge_ask_processes(edge, &processes, NULL) || edge_master_may_live(edge) ||
+        is_supervised(edge)) {
+        return true;
+    }
+    await_orphan(edge);
+    return edge_listen_check(&edge->listen, edge_port(edge), error);
+}
+
 bool edge_ensure(struct edge *edge, GError **error)
 {
     struct edge_processes processes;
@@ -361,7 +387,7 @@ bool edge_ensure(struct edge *edge, GError **error)
     }
     if (is_running) {
         g_autofree char *pid = g_strdup_printf("%" G_GINT64_FORMAT "\n", processes.master);
-        return recorded_pid(edge) == processes.master || file_replace(edge->pid_path, pid, strlen(pid), 0640, error);
+        return recorded_pid(edge) == processes.master || file_replace(edge->pid_path, pid, strlen(pid), 0600, error);
     }
     if (!prepare_files(edge, error)) {
         return false;

@@ -125,6 +125,10 @@ struct server *server_start(const struct server_options *options, const struct r
                             const struct server_callbacks *callbacks, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int server_port(const struct server *server);
 
+/* Whether an address is free now, with its holder in the error: once a process is confined (base/confine.h) it cannot look
+ * into others any more. */
+bool server_check_address(const char *listen, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* Stops accepting, lets running requests end for at most grace_ms, ends streams with a comment,
  * closes. */
 void server_stop(struct server *server, int64_t grace_ms);
