@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from harness.app import App
+from harness.cli import Cli
 from harness.process import wait_until
 
 pytestmark = pytest.mark.engine
@@ -77,3 +78,18 @@ def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):
     latest = app.deployments()[0]
     assert latest["gap_ms"] > 0 and latest["requests_lost"] == 0
     assert "nothing ran for" in app.cli("events", "web", "-n", "3").expect(0).stdout
+
+
+def test_what_is_asked_for_without_an_engine_happens_when_it_is_there(switchyard, engine, haproxy, tmp_path, run):
+    daemon = switchyard(engine=f"unix:{tmp_path}/engine", roles="api,reconcile,build").start()
+    app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    up = app.cli.spawn("up", "-v")
+    try:
+        said = next(line for line in up.stderr if "engine does not answer" in line)
+        assert "waits for it" in said
+        assert daemon.client.get("/health").expect(200).json["status"] == "degraded"
+    finally:
+        (tmp_path / "engine").symlink_to(engine.removeprefix("unix:"))
+        out, err = up.communicate(timeout=120)
+    assert up.returncode == 0, f"{out}{err}"
+    assert app.version("preview") == "one"
