@@ -63,6 +63,13 @@ static bool read_holder(struct app *app, GError **error)
     return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
 }
 
+/* Uploads that a crash cut off: nobody else can be receiving, the folder is ours alone. */
+static bool drop_unfinished_uploads(const struct app *app, GError **error)
+{
+    g_autofree char *path = g_build_filename(app->config->data_dir, "sources", "incoming", NULL);
+    return folder_remove(path, error);
+}
+
 /* --- what has to come before confinement ------------------------------------------------------------------------------------ */
 
 static void edge_options_of(const struct app *app, char *folder, struct edge_options *ret_options)
@@ -333,7 +340,7 @@ struct app *app_start(struct config *config, GError **error)
         return NULL;
     }
     log_confinement(&app->confinement);
-    if (!open_store(app, error) || !open_parts(app, error)) {
+    if (!drop_unfinished_uploads(app, error) || !open_store(app, error) || !open_parts(app, error)) {
         app_stop(app);
         return NULL;
     }
