@@ -201,6 +201,13 @@ bool listen_tcp(const char *address, int n, int *ret_fds, int *ret_port, GError 
     return true;
 }
 
+bool server_check_address(const char *listen, GError **error)
+{
+    g_auto(fd_t) fd = -1;
+    int port;
+    return listen_tcp(listen, 1, &fd, &port, error);
+}
+
 /* --- unix ---------------------------------------------------------------------------------------------------------- */
 
 /* True when `path` may be replaced: nothing is there, or a socket on which nobody answers. */

@@ -2,6 +2,7 @@
  * again after soft errors as long as nothing can have been committed. */
 #include <string.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "store/postgresql.h"
 
@@ -39,6 +40,7 @@ static enum outcome commit(struct postgresql_connection *connection, GError **er
     struct postgresql_failure failure;
     char tag[32];
     int64_t begin_us = g_get_monotonic_time();
+    crash_point("store.before_commit");
     if (!postgresql_simple(connection, "COMMIT", 0, tag, &failure, error)) {
         if (failure.is_lost) {
             /* Perhaps it was committed and only the answer is missing: running it again might do it
@@ -52,6 +54,7 @@ static enum outcome commit(struct postgresql_connection *connection, GError **er
         sy_fail(error, SY_STORE_FAILED, "the database rolled back instead of committing");
         return OUTCOME_FAILED;
     }
+    crash_point("store.after_commit");
     counters->commits++;
     counters->commit_us_total += g_get_monotonic_time() - begin_us;
     return OUTCOME_DONE;

@@ -64,6 +64,12 @@ static const char *check_base_images(const char *value)
     return g_strv_contains(sources, value) ? NULL : "must be auto, registry or assemble";
 }
 
+static const char *check_confinement(const char *value)
+{
+    static const char *const choices[] = {"auto", "on", "off", NULL};
+    return g_strv_contains(choices, value) ? NULL : "must be auto, on or off";
+}
+
 static const char *check_roles(const char *value)
 {
     static const char *const known[] = {"api", "reconcile", "build", NULL};
@@ -164,6 +170,14 @@ static const struct field config_fields[] = {
      .fallback = "auto",
      .check = check_base_images,
      .doc = "auto, registry or assemble: where base images come from"},
+    {.name = "confinement",
+     .kind = KIND_STRING,
+     F(confinement),
+     .fallback = "auto",
+     .check = check_confinement,
+     .doc = "auto, on or off: switchyard and the programs that it starts give up what they do not need (Landlock, "
+            "seccomp); "
+            "auto: as far as the kernel offers it; on: refuse to start without"},
     {.name = "allow_frontends",
      .kind = KIND_BOOL,
      F(allow_frontends),
@@ -442,6 +456,9 @@ static void make_absolute(char **path)
 
 static void fill_dependent(struct config *config)
 {
+    if (strcmp(config->listen, "none") == 0) {
+        g_clear_pointer(&config->listen, g_free);
+    }
     make_absolute(&config->data_dir);
     if (config->socket == NULL) {
         config->socket = strcmp(config->data_dir, "/var/lib/enclii") == 0

@@ -129,9 +129,10 @@ const struct route routes[] = {
     {"PATCH", "/v1/projects/{slug}/environments/{name}", "environment.write", .request = &environment_type,
      .mode = DECODE_PATCH, .reply = &environment_type, .status = 200, .handler = environment_patch,
      .summary = "Change an environment", .operation_id = "updateEnvironment", .tag = "environments"},
-    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .reply = &environment_type,
-     .status = 200, .query = delete_query, .handler = environment_delete, .summary = "Delete an environment",
-     .operation_id = "deleteEnvironment", .tag = "environments"},
+    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .reply = &spec_result_type,
+     .status = 200, .flags = ROUTE_DRY_RUN, .query = delete_query, .handler = environment_delete,
+     .summary = "Delete an environment; its volumes are kept", .operation_id = "deleteEnvironment",
+     .tag = "environments"},
 
     /* services */
     {"POST", "/v1/projects/{slug}/services", "service.write", .request = &service_type, .mode = DECODE_CREATE,

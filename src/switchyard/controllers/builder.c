@@ -21,7 +21,7 @@
 struct builder {
     struct app *app;
     char *owner;
-    char *work_folder;
+    char *work_folder, *assembly_folder;
     char *ca_bundle;
     char **forward; /* "K=V": what builds get from our environment */
     GPtrArray *threads;
@@ -248,6 +248,7 @@ void builder_options(const struct builder *builder, struct build_options *ret_op
         .engine_endpoint = config->engine,
         .docker = config->docker,
         .work_folder = builder->work_folder,
+        .assembly_folder = builder->assembly_folder,
         .ca_bundle = builder->ca_bundle,
         .forward = (const char *const *)builder->forward,
         .base_images = strcmp(config->base_images, "registry") == 0 ? "pull" : config->base_images,
@@ -495,6 +496,7 @@ struct builder *builder_new(struct app *app)
     builder->app = app;
     builder->owner = g_strdup(app->holder);
     builder->work_folder = g_build_filename(app->config->data_dir, "builds", NULL);
+    builder->assembly_folder = confinement_assembly_folder(app->config);
     builder->ca_bundle = choose_ca_bundle(app->config);
     builder->forward = read_forwarded();
     builder->threads = g_ptr_array_new();
@@ -563,6 +565,7 @@ void builder_free(struct builder *builder)
     g_cond_clear(&builder->woken);
     g_free(builder->owner);
     g_free(builder->work_folder);
+    g_free(builder->assembly_folder);
     g_free(builder->ca_bundle);
     g_strfreev(builder->forward);
     g_free(builder);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -390,6 +391,7 @@ static bool write_change(struct pass *pass, const struct action *action, const c
     struct change change = {.pass = pass, .action = action};
     if (action->kind == ACTION_FINISH) {
         change.lost = losses_so_far(pass);
+        crash_point("deployment.before_finish");
     }
     if (action->kind == ACTION_FAIL) {
         change.tail = log_tail(pass, action->instance_id);
@@ -397,6 +399,9 @@ static bool write_change(struct pass *pass, const struct action *action, const c
     bool ok = store_write(pass->controller->app->store, name, fn, &change, error);
     g_free(change.tail);
     if (ok) {
+        if (action->kind == ACTION_FINISH) {
+            crash_point("deployment.after_finish");
+        }
         app_wake_events(pass->controller->app);
         controller_wake(pass->controller, pass->pair->id);
     }

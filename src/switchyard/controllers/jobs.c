@@ -429,16 +429,29 @@ static bool remove_container(struct controller *controller, const char *engine_i
     return app->engine->ops->instance_remove(app->engine, engine_id, error);
 }
 
+/* By its name when the last look did not show it: what is not seen may still be there, and hold its address. Should somebody
+ * else's container have the name by now, then ours is gone, and theirs is none of our business. */
+static bool remove_of_row(struct controller *controller, const struct job *job, int64_t grace_ms, GError **error)
+{
+    GError *failure = NULL;
+    if (remove_container(controller, job->engine_id != NULL ? job->engine_id : job->row->name, grace_ms, &failure)) {
+        return true;
+    }
+    if (job->engine_id == NULL && g_error_matches(failure, SY_ERROR, SY_CONFLICT)) {
+        g_error_free(failure);
+        return true;
+    }
+    g_propagate_error(error, failure);
+    return false;
+}
+
 /* Out of the edge first; then the signal; then the container; the row last, because it proves that the container is ours. */
 static bool stop(struct controller *controller, struct job *job, GError **error)
 {
     struct app *app = controller->app;
     int64_t grace_ms = job->deployment != NULL ? job->deployment->value.settings.stop.grace_ms : 30000;
-    if (!write_job(app, "instance_stopping", write_stopping, job, error) || !edge_table_sync(controller, error)) {
-        return false;
-    }
-    /* By its name when the last look did not show it: what is not seen may still be there, and hold its address. */
-    if (!remove_container(controller, job->engine_id != NULL ? job->engine_id : job->row->name, grace_ms, error)) {
+    if (!write_job(app, "instance_stopping", write_stopping, job, error) || !edge_table_sync(controller, error) ||
+        !remove_of_row(controller, job, grace_ms, error)) {
         return false;
     }
     g_mutex_lock(&controller->lock);
@@ -599,15 +612,30 @@ static bool write_failure(struct tx *tx, void *arg, GError **error)
     return instance_update(tx, row, error);
 }
 
-static void count_failure(struct controller *controller, const struct job *job, const GError *failure)
+/* Somebody else's container has the name that this instance is to have: it leaves, and one with another name takes its slot. */
+static bool is_name_taken(const struct app *app, const struct instance *row)
+{
+    struct engine_instance *there = NULL;
+    g_autoptr(GError) ignored = NULL; /* not taken, or not to be known now */
+    bool taken = app->engine->ops->instance_inspect(app->engine, row->name, &there, &ignored) &&
+                 strcmp(there->instance, row->id) != 0;
+    engine_instance_free(there);
+    return taken;
+}
+
+static void count_failure(struct controller *controller, struct job *job, const GError *failure)
 {
     bool starts = job->kind == ACTION_CREATE || job->kind == ACTION_RECREATE || job->kind == ACTION_START;
-    if (!starts || !g_error_matches(failure, SY_ERROR, SY_ENGINE_FAILED)) {
+    bool is_conflict = g_error_matches(failure, SY_ERROR, SY_CONFLICT);
+    if (!starts || (!is_conflict && !g_error_matches(failure, SY_ERROR, SY_ENGINE_FAILED))) {
         return; /* an engine that does not answer is no fault of the instance */
     }
     struct failure_write write = {.job = job, .detail = failure->message};
     g_autoptr(GError) error = NULL;
-    if (!store_write(controller->app->store, "instance_failed", write_failure, &write, &error)) {
+    bool ok = is_conflict && is_name_taken(controller->app, job->row)
+                  ? store_write(controller->app->store, "instance_leaves", write_stopping, job, &error)
+                  : store_write(controller->app->store, "instance_failed", write_failure, &write, &error);
+    if (!ok) {
         log_failure("controller.write_failed", error, NULL);
     }
 }

@@ -69,15 +69,19 @@ static bool create(struct tx *tx, void *arg, GError **error)
     return domain_insert(tx, row, error) && tell(tx, call, service, row, "domain.added", "added", error);
 }
 
+static void reply_domain(struct call *call)
+{
+    reply_object(call->request, &domain_type, call->row, 0);
+}
+
 bool domain_create(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, create, error)) {
+    if (!call_create(&call, create, reply_domain, error)) {
         return false;
     }
     app_wake_edge(call.app);
-    reply_object(request, &domain_type, call.row, 0);
     return true;
 }
 

@@ -9,14 +9,14 @@ import yaml
 
 from .process import BUILD, ROOT, wait_until
 
-SOURCE = ROOT / "tests/blackbox/apps/answer/answer.c"
+SOURCES = [ROOT / "tests/blackbox/apps/answer" / name for name in ("answer.c", "streams.c")]
 
 
 @cache
 def answer_binary():
     """Compiled here, once, static: its image needs no base and no network."""
     program = BUILD / "answer"
-    subprocess.run(["gcc", "-O2", "-static", "-pthread", "-w", "-o", str(program), str(SOURCE)], check=True)
+    subprocess.run(["gcc", "-O2", "-static", "-pthread", "-w", "-o", str(program), *map(str, SOURCES)], check=True)
     return program.read_bytes()
 
 

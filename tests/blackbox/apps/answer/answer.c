@@ -9,6 +9,7 @@
  *   /log-env/NAME  writes the variable's value to stdout
  *   /fetch/HOST/PORT   "/" of another service, by its name inside the environment
  *   /upload      counts the bytes of the body
+ *   /ws, /sse    a WebSocket that echoes, a stream of events (streams.h)
  *   /exit/N      ends the process
  * EXIT_AT_START=N ends with N after a line on stderr; START_DELAY_MS waits before it listens. SIGTERM: no new
  * connections, running requests are finished, exit 0. */
@@ -28,6 +29,8 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "streams.h"
 
 static atomic_bool is_stopping;
 static atomic_int n_requests;
@@ -90,6 +93,11 @@ static bool fetch(const char *name, const char *port, char *answer, size_t size)
     }
     close(fd);
     return ok;
+}
+
+static bool is_over(void)
+{
+    return atomic_load(&is_stopping);
 }
 
 static void answer(int fd, const char *path, long long body_bytes, bool closes)
@@ -163,8 +171,15 @@ static bool serve_one(int fd)
     }
     char path[1024] = "/";
     sscanf(head, "%*s %1023s", path);
-    bool closes = atomic_load(&is_stopping) || strcasestr(head, "\r\nconnection: close") != NULL;
-    answer(fd, path, seen, closes);
+    bool lasts = strcmp(path, "/ws") == 0 || strcmp(path, "/sse") == 0;
+    bool closes = lasts || atomic_load(&is_stopping) || strcasestr(head, "\r\nconnection: close") != NULL;
+    if (strcmp(path, "/ws") == 0) {
+        serve_websocket(fd, head, is_over);
+    } else if (lasts) {
+        serve_events(fd, is_over);
+    } else {
+        answer(fd, path, seen, closes);
+    }
     atomic_fetch_sub(&n_requests, 1);
     return !closes;
 }
