@@ -11,6 +11,7 @@
 
 #define FIRST_HOST 10
 #define LAST_HOST 250
+#define MAX_ASSIGNMENTS 5
 #define ROUTES_LIMIT (1 << 20)
 
 char *network_name(const struct app *app, const struct environment *environment)
@@ -135,23 +136,6 @@ static void add_host_routes(GPtrArray *subnets)
     }
 }
 
-bool network_assign(struct controller *controller, struct environment *environment, GError **error)
-{
-    if (environment->subnet != NULL) {
-        return true;
-    }
-    g_autoptr(GPtrArray) names = NULL;
-    g_autoptr(GPtrArray) subnets = NULL;
-    struct engine *engine = controller->app->engine;
-    struct assignment assignment = {.controller = controller, .environment = environment};
-    if (!engine->ops->network_list(engine, &names, &subnets, error)) {
-        return false;
-    }
-    add_host_routes(subnets);
-    assignment.foreign = subnets;
-    return store_write(controller->app->store, "network_assign", assign, &assignment, error);
-}
-
 bool network_ensure(struct controller *controller, const struct environment *environment, GError **error)
 {
     struct app *app = controller->app;
@@ -166,6 +150,79 @@ bool network_ensure(struct controller *controller, const struct environment *env
     g_autofree char *object = g_strdup_printf(ENGINE_LABEL_OBJECT "=%s", environment->id);
     const char *const labels[] = {object, ENGINE_LABEL_ROLE "=network", NULL};
     return app->engine->ops->network_ensure(app->engine, name, environment->subnet, gateway, labels, error);
+}
+
+/* As long as no instance has an address of it. */
+static bool unassign(struct tx *tx, void *arg, GError **error)
+{
+    const struct assignment *assignment = arg;
+    struct app *app = assignment->controller->app;
+    struct scope scope = app_scope(app);
+    g_autoptr(GHashTable) addresses = NULL;
+    g_autoptr(environment_t) row = NULL;
+    if (!instance_list_addresses(tx, assignment->environment->id, &addresses, error) ||
+        !environment_by_id(tx, &scope, assignment->environment->id, &row, error)) {
+        return false;
+    }
+    if (g_hash_table_size(addresses) > 0) {
+        return sy_fail(error, SY_CONFLICT, "instances have addresses of the subnet %s already", row->subnet);
+    }
+    g_clear_pointer(&row->subnet, g_free);
+    return environment_update(tx, row, clock_wall_us(app->clock), error);
+}
+
+/* A subnet, and the network that keeps it. False with SY_ENGINE_FAILED or SY_CONFLICT when somebody has taken that subnet
+ * since we looked; it is free for another try then, and `refused` has it. After the last try it stays as it is. */
+static bool try_assign(struct assignment *assignment, GPtrArray *refused, bool is_last, GError **error)
+{
+    struct controller *controller = assignment->controller;
+    struct engine *engine = controller->app->engine;
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) subnets = NULL;
+    if (!engine->ops->network_list(engine, &names, &subnets, error)) {
+        return false;
+    }
+    add_host_routes(subnets);
+    for (guint i = 0; i < refused->len; i++) {
+        g_ptr_array_add(subnets, g_strdup(g_ptr_array_index(refused, i)));
+    }
+    assignment->foreign = subnets;
+    if (!store_write(controller->app->store, "network_assign", assign, assignment, error)) {
+        return false;
+    }
+    GError *failure = NULL;
+    if (network_ensure(controller, assignment->environment, &failure)) {
+        return true;
+    }
+    g_autoptr(GError) ignored = NULL; /* then the job that starts the instance says what is wrong */
+    g_ptr_array_add(refused, g_strdup(assignment->environment->subnet));
+    if (is_last || !store_write(controller->app->store, "network_unassign", unassign, assignment, &ignored)) {
+        g_error_free(failure);
+        return true;
+    }
+    g_clear_pointer(&assignment->environment->subnet, g_free);
+    g_propagate_error(error, failure);
+    return false;
+}
+
+bool network_assign(struct controller *controller, struct environment *environment, GError **error)
+{
+    struct assignment assignment = {.controller = controller, .environment = environment};
+    g_autoptr(GPtrArray) refused = g_ptr_array_new_with_free_func(g_free);
+    for (int attempt = 1; environment->subnet == NULL; attempt++) {
+        GError *failure = NULL;
+        if (try_assign(&assignment, refused, attempt == MAX_ASSIGNMENTS, &failure)) {
+            return true;
+        }
+        bool is_taken = refused->len > 0 && (g_error_matches(failure, SY_ERROR, SY_CONFLICT) ||
+                                             g_error_matches(failure, SY_ERROR, SY_ENGINE_FAILED));
+        if (!is_taken) {
+            g_propagate_error(error, failure);
+            return false;
+        }
+        g_error_free(failure);
+    }
+    return true;
 }
 
 char *network_free_address(struct tx *tx, const struct environment *environment, GError **error)
