@@ -90,6 +90,11 @@ static void examine_engine(struct examination *examination)
     }
     find(examination, "engine", GRADE_OK, NULL, "%s %s, API %s, data in %s", info.name, info.version, info.api_version,
          info.root);
+    if (strcmp(info.name, "podman") == 0 && config_has_role(examination->app->config, "build")) {
+        find(examination, "builds", GRADE_WARNING,
+             "Name images that were built elsewhere (image: NAME in enclii.yaml), or use Docker 20.10 or newer.",
+             "Podman has no BuildKit: sources cannot be built here");
+    }
     if (!info.has_live_restore && strcmp(info.name, "docker") == 0) {
         find(examination, "engine restart", GRADE_WARNING, "Add {\"live-restore\": true} to /etc/docker/daemon.json",
              "containers stop when the engine is restarted or upgraded");
