@@ -47,6 +47,17 @@ def test_worker_and_inner_service_get_no_host(app):
         assert app.status("preview", name)["url"] is None
 
 
+@pytest.mark.parametrize("code", ["0", "3"])
+def test_worker_that_ends_at_once_does_not_replace_the_old(app, code):
+    app.spec(worker={"port": "none", "health": None})
+    app.cli("up").expect(0)
+    app.spec(worker={"port": "none", "health": None, "env": {"EXIT_AT_START": code}})
+    done = app.cli("up").expect(30)
+    assert f"exit code {code}" in done.stderr, str(done)
+    status = app.status("preview", "worker")
+    assert (status["status"], status["latest_deployment"]["status"]) == ("running", "failed"), status
+
+
 def test_logs_are_followed_across_a_restart_and_a_deploy(app):
     """Its stream is ended by a stop, cut off by a kill; every line comes once."""
     app.cli("up").expect(0)
