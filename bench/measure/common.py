@@ -4,17 +4,12 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-os.environ.setdefault("ENCLII_TEST_BUILD", "build")
-sys.path.insert(0, str(ROOT / "tests/blackbox"))
-
-from harness.process import BUILD  # noqa: E402
+from harness.process import BUILD, ROOT
 
 LOAD, FLOOR = BUILD / "bench-load", BUILD / "bench-floor"
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -36,6 +36,7 @@ void principal_free(struct principal *principal)
 {
     if (principal != NULL) {
         g_free(principal->name);
+        g_free(principal->id);
         g_free(principal->organization_id);
         g_free(principal->project_id);
         g_free(principal);
@@ -46,6 +47,7 @@ static struct principal *principal_dup(const struct principal *principal)
 {
     struct principal *copy = g_new0(struct principal, 1);
     copy->name = g_strdup(principal->name);
+    copy->id = g_strdup(principal->id);
     copy->level = principal->level;
     copy->organization_id = g_strdup(principal->organization_id);
     copy->project_id = g_strdup(principal->project_id);
@@ -209,6 +211,7 @@ static struct principal *principal_of(const struct token *token)
 {
     struct principal *principal = g_new0(struct principal, 1);
     principal->name = g_strdup_printf("token:%s", token->name);
+    principal->id = g_strdup_printf("token:%s", token->id);
     for (char **scope = token->scopes; scope != NULL && *scope != NULL; scope++) {
         principal->level = MAX(principal->level, scope_level_from_name(*scope));
     }
@@ -316,6 +319,7 @@ struct principal *authenticate_peer(struct authenticator *authenticator, uid_t u
     }
     struct principal *principal = g_new0(struct principal, 1);
     principal->name = uid == 0 ? g_strdup("socket:root") : g_strdup_printf("socket:%u", (unsigned)uid);
+    principal->id = g_strdup_printf("socket:%u", (unsigned)uid);
     principal->level = SCOPE_ADMIN;
     principal->organization_id = g_strdup(authenticator->organization_id);
     return principal;

@@ -23,7 +23,8 @@
 #define TOKEN_LENGTH (sizeof TOKEN_PREFIX - 1 + 64)
 
 struct principal {
-    char *name; /* "token:ci", "socket:root" */
+    char *name; /* "token:ci", "socket:root"; several tokens may have one name */
+    char *id;   /* "token:<uuid>", "socket:0"; no two callers have the same */
     enum scope_level level;
     char *organization_id;
     char *project_id; /* NULL: every project */

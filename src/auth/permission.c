@@ -39,6 +39,12 @@ enum scope_level scope_level_from_name(const char *name)
     return strcmp(name, "read") == 0 ? SCOPE_READ : SCOPE_NONE;
 }
 
+const char *scope_level_name(enum scope_level level)
+{
+    static const char *const names[] = {"none", "read", "deploy", "admin"};
+    return names[level];
+}
+
 bool permission_is_granted(const struct permission *permission, enum scope_level level, bool is_bound_to_project)
 {
     return level >= permission->level && !(permission->is_global && is_bound_to_project);

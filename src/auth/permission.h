@@ -18,5 +18,6 @@ const struct permission *permission_find(const char *name);
 
 /* Level of a scope's name, SCOPE_NONE when unknown. */
 enum scope_level scope_level_from_name(const char *name);
+const char *scope_level_name(enum scope_level level); /* "none", "read", … */
 
 bool permission_is_granted(const struct permission *permission, enum scope_level level, bool is_bound_to_project);

@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 
 void fd_close(fd_t *fd)
@@ -110,11 +111,13 @@ bool file_replace(const char *path, const void *bytes, size_t length, mode_t mod
         unlink(temporary);
         return false;
     }
+    crash_point("file.before_rename");
     if (rename(temporary, path) != 0) {
         sy_fail_errno(error, errno, "cannot replace %s", path);
         unlink(temporary);
         return false;
     }
+    crash_point("file.after_rename");
     return folder_sync(path, error);
 }
 
@@ -189,4 +192,16 @@ bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_by
     *ret_free_bytes = (int64_t)(stat.f_bavail * stat.f_frsize);
     *ret_total_bytes = (int64_t)(stat.f_blocks * stat.f_frsize);
     return true;
+}
+
+void disk_full_explain(const char *path, GError **error)
+{
+    int64_t free_bytes = 0;
+    int64_t total_bytes = 0;
+    if (error == NULL || *error == NULL || !g_error_matches(*error, SY_ERROR, SY_DISK_FULL) ||
+        !disk_space(path, &free_bytes, &total_bytes, NULL)) {
+        return;
+    }
+    g_prefix_error(error, "%.1f MiB of %" G_GINT64_FORMAT " MiB are free: ", (double)free_bytes / (1 << 20),
+                   total_bytes >> 20);
 }

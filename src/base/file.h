@@ -33,6 +33,9 @@ bool fd_write_all(int fd, const void *bytes, size_t length, GError **error) G_GN
 bool disk_space(const char *path, int64_t *ret_free_bytes, int64_t *ret_total_bytes,
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Gives an SY_DISK_FULL error the figures of the file system that holds `path`; leaves every other error alone. */
+void disk_full_explain(const char *path, GError **error);
+
 /* A file descriptor that closes itself: g_auto(fd_t) fd = -1. */
 typedef int fd_t;
 void fd_close(fd_t *fd);

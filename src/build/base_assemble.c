@@ -21,7 +21,8 @@ void workshop_clear(struct workshop *shop)
 }
 bool workshop_open(struct workshop *shop, const struct build_options *options, GError **error)
 {
-    shop->workspace = workspace_open(options->work_folder, "base", error);
+    const char *folder = options->assembly_folder != NULL ? options->assembly_folder : options->work_folder;
+    shop->workspace = workspace_open(folder, "base", error);
     if (shop->workspace == NULL) {
         return false;
     }
@@ -126,7 +127,8 @@ static char **add_apt_proxy(char **env)
 static void on_assembly_line(const char *line, size_t length, void *arg)
 {
     const struct base *base = arg;
-    if (length > 3 && strncmp(line, "I: ", 3) == 0 && strstr(line, "tempdir") == NULL) {
+    if (length > 3 && strncmp(line, "I: ", 3) == 0 && strstr(line, "tempdir") == NULL &&
+        strstr(line, "as requested") == NULL) {
         base_say(base, "  %s", line + 3);
     }
 }
@@ -134,8 +136,9 @@ static void on_assembly_line(const char *line, size_t length, void *arg)
 static bool run_mmdebstrap(const struct base *base, const struct workshop *shop, const char *tar, GError **error)
 {
     g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    g_strv_builder_add_many(builder, "mmdebstrap", "--variant=minbase", "--mode=root", "--include=ca-certificates",
-                            NULL);
+    /* Nothing is mounted: a process under Landlock may not, and none of these packages needs it. */
+    g_strv_builder_add_many(builder, "mmdebstrap", "--variant=minbase", "--mode=root", "--skip=chroot/mount",
+                            "--include=ca-certificates", NULL);
     if (!add_ca_hooks(builder, base, shop->workspace, error)) {
         return false;
     }

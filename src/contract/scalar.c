@@ -40,7 +40,7 @@ static bool int_equal(const struct field *field, const void *a, const void *b)
     return *(const int64_t *)a == *(const int64_t *)b;
 }
 
-/* What we store is written as it may be given; the API's replies always have a number. */
+/* What we store is written as it may be given; the API's replies always have a number, 0 for none. */
 static void int_encode(const struct field *field, const void *slot, enum encode_view view, struct json_writer *writer)
 {
     bool is_none = (field->flags & FIELD_NONE_IS_ZERO) != 0 && *(const int64_t *)slot == 0;
@@ -68,7 +68,9 @@ static void int_decode(struct decoder *decoder, const struct field *field, void 
     field_bounds(field, 0, MAX_SAFE_INTEGER, &low, &high);
     int64_t value;
     bool takes_none = (field->flags & FIELD_NONE_IS_ZERO) != 0;
-    if (json_is_integer(json)) {
+    if (takes_none && decoder->mode == DECODE_STORED && json_is_integer(json) && json_integer_value(json) == 0) {
+        *(int64_t *)slot = 0; /* of a reply */
+    } else if (json_is_integer(json)) {
         store_int(decoder, field, slot, json_integer_value(json), low, high);
     } else if (takes_none && json_is_string(json) && strcmp(json_string_value(json), "none") == 0) {
         *(int64_t *)slot = 0;
@@ -88,9 +90,9 @@ static void int_describe(const struct field *field, enum schema_use use, const c
     int64_t high;
     field_bounds(field, 0, MAX_SAFE_INTEGER, &low, &high);
     json_key(writer, "type");
-    bool takes_none = (field->flags & FIELD_NONE_IS_ZERO) != 0;
+    bool shows_none = use == SCHEMA_REPLY && (field->flags & FIELD_NONE_IS_ZERO) != 0;
     json_put_string(writer, "integer");
-    json_member_int(writer, "minimum", takes_none ? MIN(low, 0) : low);
+    json_member_int(writer, "minimum", shows_none ? MIN(low, 0) : low);
     json_member_int(writer, "maximum", high);
 }
 

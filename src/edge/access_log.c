@@ -22,7 +22,7 @@ static void cut(const char *path, off_t limit, off_t kept)
     if (fd < 0 || fstat(fd, &stat) != 0 || stat.st_size <= limit) {
         return;
     }
-    g_auto(fd_t) out = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+    g_auto(fd_t) out = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     g_autofree char *bytes = g_malloc(1 << 16);
     bool is_line_start = false;
     for (off_t at = stat.st_size - kept; out >= 0;) {

@@ -151,7 +151,7 @@ static bool change_hosts(struct edge *edge, const struct edge_table *table, GErr
 static bool write_if_other(const char *path, const GString *text, GError **error)
 {
     g_autofree char *now = file_read(path, CONFIGURATION_LIMIT, NULL, NULL);
-    return g_strcmp0(now, text->str) == 0 || file_replace(path, text->str, text->len, 0640, error);
+    return g_strcmp0(now, text->str) == 0 || file_replace(path, text->str, text->len, 0600, error);
 }
 
 struct intent {

@@ -1,7 +1,10 @@
 #include "edge/edge.h"
 
+#include <errno.h>
+#include <pwd.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -43,6 +46,8 @@ static void take_options(struct edge *edge, const struct edge_options *options)
         .max_connections = affordable_connections(options->max_connections),
         .drain_hint_ms = options->drain_hint_ms,
         .installation = g_strdup(options->installation),
+        .uid = options->uid,
+        .gid = options->gid,
     };
     edge->options.access_log =
         options->access_log != NULL ? g_canonicalize_filename(options->access_log, NULL) : beside(edge, "access.log");
@@ -64,6 +69,31 @@ static int known_port(const struct edge *edge)
     return text != NULL && int_parse(g_strstrip(text), 1, 65535, &port) ? (int)port : edge->listen.port;
 }
 
+/* Workers may search the jail, and see nothing of the rest. */
+static bool make_folders(const struct edge *edge, GError **error)
+{
+    g_autofree char *jail = beside(edge, EDGE_JAIL);
+    if (!folder_ensure(edge->options.folder, 0700, error) || !folder_ensure(jail, 0700, error)) {
+        return false;
+    }
+    return edge->options.uid == 0 || (chown(jail, 0, edge->options.gid) == 0 && chmod(jail, 0710) == 0) ||
+           sy_fail_errno(error, errno, "cannot give %s to HAProxy's workers", jail);
+}
+
+void edge_choose_user(struct edge_options *options)
+{
+    static const char *const names[] = {"haproxy", "nobody"};
+    struct passwd *found = NULL;
+    struct passwd entry;
+    char buffer[16384];
+    for (size_t i = 0; geteuid() == 0 && found == NULL && i < G_N_ELEMENTS(names); i++) {
+        if (getpwnam_r(names[i], &entry, buffer, sizeof buffer, &found) == 0 && found != NULL) {
+            options->uid = found->pw_uid;
+            options->gid = found->pw_gid;
+        }
+    }
+}
+
 struct edge *edge_new(const struct edge_options *options, GError **error)
 {
     struct edge *edge = g_new0(struct edge, 1);
@@ -72,7 +102,7 @@ struct edge *edge_new(const struct edge_options *options, GError **error)
     g_mutex_init(&edge->log_lock);
     take_options(edge, options);
     if (!edge_options_check(&edge->options, error) || !edge_listen_parse(edge->options.listen, &edge->listen, error) ||
-        !folder_ensure(edge->options.folder, 0750, error)) {
+        !make_folders(edge, error)) {
         edge_free(edge);
         return NULL;
     }
@@ -109,6 +139,14 @@ bool edge_start(struct edge *edge, GError **error)
     g_mutex_lock(&edge->lock);
     bool ok = edge_ensure(edge, error);
     g_mutex_unlock(&edge->lock);
+    return ok;
+}
+
+bool edge_check_port(const struct edge_options *options, GError **error)
+{
+    struct edge *edge = edge_new(options, error);
+    bool ok = edge != NULL && edge_port_is_free(edge, error);
+    edge_free(edge);
     return ok;
 }
 

@@ -30,16 +30,20 @@
 #include <glib.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct edge;
 
 struct edge_options {
-    const char *folder;      /* for configuration, sockets, pages, pid file; 0750 */
+    const char *folder;      /* for configuration, sockets, pages, pid file; 0700 */
     const char *listen;      /* HOST:PORT of HTTP; port 0: one is chosen at the first start and kept */
     const char *program;     /* "haproxy" */
     int64_t max_connections; /* default 10000, lowered to what the open-file limit allows */
     int64_t drain_hint_ms;   /* hard-stop-after of old processes at a reload; default 1 h */
     const char *installation;
+    /* HAProxy started by root gives its workers to this user, in a folder that holds one socket. 0: they stay what we are. */
+    uid_t uid;
+    gid_t gid;
     const char *access_log; /* file; NULL: <folder>/access.log */
 };
 
@@ -91,6 +95,13 @@ struct edge_observed_server {
     int64_t
         backend_errors; /* of its whole backend, those included for which no server could be found; from a reload on, anew */
 };
+
+/* As root: fills in the user `haproxy`, which HAProxy's packages make, or `nobody`. */
+void edge_choose_user(struct edge_options *options);
+
+/* For a process that will not be able to look into others any more: SY_PORT_TAKEN, naming who holds the port, unless it is
+ * free or a HAProxy of ours has it. */
+bool edge_check_port(const struct edge_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct edge *edge_new(const struct edge_options *options, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void edge_free(struct edge *edge); /* leaves HAProxy running */

@@ -92,5 +92,5 @@ char *edge_port_holder(int port, int64_t *ret_pid)
     if (processes != NULL) {
         closedir(processes);
     }
-    return holder != NULL ? holder : g_strdup("a program of another user");
+    return holder != NULL ? holder : g_strdup("another program (ss -tlnp tells root which)");
 }

@@ -23,7 +23,7 @@ int edge_listen_choose(const struct edge_listen *listen, GError **error) G_GNUC_
 
 /* --- holder.c: who holds a port --------------------------------------------------------------------------------------- */
 
-/* "nginx (pid 12)", "a program of another user" (pid 0), or NULL when nobody listens on the port. */
+/* "nginx (pid 12)", "another program" when /proc does not tell (pid 0), or NULL when nobody listens on the port. */
 char *edge_port_holder(int port, int64_t *ret_pid);
 
 /* --- pages.c: what visitors see when no instance answers ------------------------------------------------------------ */
@@ -126,6 +126,7 @@ bool edge_ask_servers(struct edge *edge, GPtrArray **ret_servers, GError **error
 /* Whether a HAProxy of ours runs, answering or not; the first also when in doubt. Need no lock. */
 bool edge_master_may_live(struct edge *edge);
 bool edge_master_lives(struct edge *edge);
+bool edge_port_is_free(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_ensure(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_end(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Pages and the waiting room. */
@@ -162,3 +163,6 @@ struct edge {
 
 /* Longest path that still fits, with HAProxy's ".PID.tmp", into a socket address. */
 #define EDGE_SOCKET_PATH_MAX 94
+/* Root of the workers' file system, and the socket in it by which an old worker reaches the new one. */
+#define EDGE_JAIL "jail"
+#define EDGE_LATE "late"

@@ -23,6 +23,7 @@
 #define CONFIGURATION_LIMIT ((size_t)256 << 20)
 /* The folder that deploy/systemd/enclii-edge.service serves. */
 #define UNIT_FOLDER "/var/lib/enclii/edge"
+#define SOCKET_MODE ",mode,600" /* as in that unit */
 #define EMPTY_STATE "1\n"
 
 /* --- is it there? ------------------------------------------------------------------------------------------------------- */
@@ -34,14 +35,19 @@ static void reap(struct edge *edge)
     }
 }
 
-/* A living process that was started with our master socket: a pid alone may have been given to somebody else. */
-static bool is_ours(const struct edge *edge, int64_t pid)
+static bool has_argument(const struct edge *edge, int64_t pid, const char *more)
 {
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/cmdline", pid);
     size_t length = 0;
     g_autofree char *arguments = pid > 0 ? file_read(path, 1 << 20, &length, NULL) : NULL;
-    const char *socket = edge->socket_paths[EDGE_MASTER_SOCKET];
+    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], more, NULL);
     return arguments != NULL && memmem(arguments, length, socket, strlen(socket)) != NULL;
+}
+
+/* A living process that was started with our master socket: a pid alone may have been given to somebody else. */
+static bool is_ours(const struct edge *edge, int64_t pid)
+{
+    return has_argument(edge, pid, "");
 }
 
 static int64_t recorded_pid(const struct edge *edge)
@@ -94,7 +100,7 @@ static bool find_master(struct edge *edge, struct edge_processes *ret_processes,
 static bool write_if_other(const char *path, const char *text, GError **error)
 {
     g_autofree char *now = file_read(path, CONFIGURATION_LIMIT, NULL, NULL);
-    return g_strcmp0(now, text) == 0 || file_replace(path, text, strlen(text), 0640, error);
+    return g_strcmp0(now, text) == 0 || file_replace(path, text, strlen(text), 0600, error);
 }
 
 static bool write_empty_configuration(struct edge *edge, GError **error)
@@ -102,8 +108,8 @@ static bool write_empty_configuration(struct edge *edge, GError **error)
     struct edge_table *table = edge_table_new();
     g_autoptr(GString) text = edge_render(&edge->options, edge_port(edge), table);
     edge_table_free(table);
-    return file_replace(edge->map_path, "", 0, 0640, error) &&
-           file_replace(edge->configuration_path, text->str, text->len, 0640, error);
+    return file_replace(edge->map_path, "", 0, 0600, error) &&
+           file_replace(edge->configuration_path, text->str, text->len, 0600, error);
 }
 
 /* The line `bind` of the file last applied follows the options: somebody may have just chosen another port. */
@@ -160,7 +166,7 @@ static bool settle_port(struct edge *edge, GError **error)
     }
     int port = edge_listen_choose(&edge->listen, error);
     g_autofree char *text = g_strdup_printf("%d\n", port);
-    if (port == 0 || !file_replace(edge->port_path, text, strlen(text), 0640, error)) {
+    if (port == 0 || !file_replace(edge->port_path, text, strlen(text), 0600, error)) {
         return false;
     }
     g_atomic_int_set(&edge->port, port);
@@ -218,8 +224,8 @@ static void prepare_launch(struct launch *launch, const struct edge *edge)
     posix_spawn_file_actions_init(&launch->actions);
     posix_spawn_file_actions_addopen(&launch->actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&launch->actions, 1, edge->options.access_log, O_WRONLY | O_CREAT | O_APPEND,
-                                     0640);
-    posix_spawn_file_actions_addopen(&launch->actions, 2, edge->complaints_path, O_WRONLY | O_CREAT | O_APPEND, 0640);
+                                     0600);
+    posix_spawn_file_actions_addopen(&launch->actions, 2, edge->complaints_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     posix_spawn_file_actions_addclosefrom_np(&launch->actions, 3);
     posix_spawnattr_init(&launch->attributes);
     posix_spawnattr_setflags(&launch->attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
@@ -231,7 +237,7 @@ static void prepare_launch(struct launch *launch, const struct edge *edge)
  * cuts them; a write beyond is an error that it ignores. Both are the calling process's for the moment of the start. */
 static int spawn(struct edge *edge, const char *program, pid_t *ret_pid)
 {
-    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], ",mode,600", NULL);
+    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], SOCKET_MODE, NULL);
     char *argv[] = {(char *)program, (char *)"-W", (char *)"-f", edge->configuration_path, (char *)"-p", edge->pid_path,
                     (char *)"-S",    socket,       NULL};
     char *env[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -286,6 +292,21 @@ static bool wait_for_child(struct edge *edge, int64_t offset, GError **error)
     }
 }
 
+/* By its arguments, not by what it holds: a confined process cannot look into one that an earlier one has started. With the
+ * mode, since anybody may have the socket's name on a command line. */
+static int64_t find_ours(const struct edge *edge)
+{
+    g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
+    const char *name;
+    int64_t pid = 0;
+    while (processes != NULL && (name = g_dir_read_name(processes)) != NULL) {
+        if (int_parse(name, 2, INT32_MAX, &pid) && has_argument(edge, pid, SOCKET_MODE)) {
+            return pid;
+        }
+    }
+    return 0;
+}
+
 /* A worker whose master was killed ends by itself in a moment; one that does not is ended. */
 static void await_orphan(struct edge *edge)
 {
@@ -293,7 +314,8 @@ static void await_orphan(struct edge *edge)
     int64_t pid = 0;
     for (;;) {
         g_autofree char *holder = edge_port_holder(edge_port(edge), &pid);
-        if (holder == NULL || !is_ours(edge, pid)) {
+        pid = holder != NULL ? find_ours(edge) : 0;
+        if (pid == 0) {
             return;
         }
         if (g_get_monotonic_time() > deadline_us) {
@@ -346,6 +368,17 @@ static bool wait_for_supervisor(struct edge *edge, GError **error)
     return true;
 }
 
+bool edge_port_is_free(struct edge *edge, GError **error)
+{
+    struct edge_processes processes;
+    if (edge_port(edge) == 0 || edge_ask_processes(edge, &processes, NULL) || edge_master_may_live(edge) ||
+        is_supervised(edge)) {
+        return true;
+    }
+    await_orphan(edge);
+    return edge_listen_check(&edge->listen, edge_port(edge), error);
+}
+
 bool edge_ensure(struct edge *edge, GError **error)
 {
     struct edge_processes processes;
@@ -361,7 +394,7 @@ bool edge_ensure(struct edge *edge, GError **error)
     }
     if (is_running) {
         g_autofree char *pid = g_strdup_printf("%" G_GINT64_FORMAT "\n", processes.master);
-        return recorded_pid(edge) == processes.master || file_replace(edge->pid_path, pid, strlen(pid), 0640, error);
+        return recorded_pid(edge) == processes.master || file_replace(edge->pid_path, pid, strlen(pid), 0600, error);
     }
     if (!prepare_files(edge, error)) {
         return false;

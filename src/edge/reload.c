@@ -14,7 +14,7 @@
 static bool validate(struct edge *edge, const GString *configuration, GError **error)
 {
     g_autofree char *candidate = g_strconcat(edge->configuration_path, ".new", NULL);
-    bool ok = file_replace(candidate, configuration->str, configuration->len, 0640, error) &&
+    bool ok = file_replace(candidate, configuration->str, configuration->len, 0600, error) &&
               edge_validate(edge, candidate, error);
     unlink(candidate);
     return ok;
@@ -38,7 +38,7 @@ static bool check_port(struct edge *edge, const char *before, const char *after,
 static bool save_state(struct edge *edge, GError **error)
 {
     g_autoptr(GString) state = edge_command(edge, EDGE_STATS_SOCKET, "show servers state", error);
-    return state != NULL && file_replace(edge->state_path, state->str, state->len, 0640, error);
+    return state != NULL && file_replace(edge->state_path, state->str, state->len, 0600, error);
 }
 
 static bool wait_for_worker(struct edge *edge, const struct edge_processes *before, int64_t offset,
@@ -114,16 +114,16 @@ bool edge_reload(struct edge *edge, const GString *configuration, const GString 
     g_autofree char *before = file_read(edge->configuration_path, CONFIGURATION_LIMIT, NULL, NULL);
     if (!check_port(edge, before, configuration->str, error) || !edge_write_files(edge, error) ||
         !validate(edge, configuration, error) || !save_state(edge, error) ||
-        !file_replace(edge->map_path, map->str, map->len, 0640, error) ||
-        !file_replace(edge->configuration_path, configuration->str, configuration->len, 0640, error)) {
+        !file_replace(edge->map_path, map->str, map->len, 0600, error) ||
+        !file_replace(edge->configuration_path, configuration->str, configuration->len, 0600, error)) {
         return false;
     }
     bool ok = reload(edge, error);
     GError *ignored = NULL; /* a stale state is of no harm that the next check does not mend */
-    if (!file_replace(edge->state_path, "1\n", 2, 0640, &ignored)) {
+    if (!file_replace(edge->state_path, "1\n", 2, 0600, &ignored)) {
         g_clear_error(&ignored);
     }
-    if (!ok && before != NULL && !file_replace(edge->configuration_path, before, strlen(before), 0640, &ignored)) {
+    if (!ok && before != NULL && !file_replace(edge->configuration_path, before, strlen(before), 0600, &ignored)) {
         g_clear_error(&ignored);
     }
     return ok;

@@ -26,7 +26,7 @@ static bool is_plain(const char *text)
 
 bool edge_options_check(const struct edge_options *options, GError **error)
 {
-    size_t longest = strlen(options->folder) + strlen("/forward.sock");
+    size_t longest = strlen(options->folder) + strlen("/master.sock");
     if (!is_plain(options->folder) || options->folder[0] != '/') {
         sy_fail(error, SY_INVALID_INPUT, "the edge's folder %s has characters that HAProxy's configuration cannot hold",
                 options->folder);
@@ -55,6 +55,10 @@ static void add_global(GString *out, const struct edge_options *options)
     int64_t drain_ms = clamp_or(options->drain_hint_ms, DEFAULT_DRAIN_MS, 1000, 7 * 24 * DEFAULT_DRAIN_MS);
     const char *folder = options->folder;
     g_string_append_printf(out, "    maxconn %" G_GINT64_FORMAT "\n", connections);
+    if (options->uid != 0) {
+        g_string_append_printf(out, "    chroot %s/" EDGE_JAIL "\n    uid %u\n    gid %u\n", folder,
+                               (unsigned)options->uid, (unsigned)options->gid);
+    }
     g_string_append(out, "    no strict-limits\n    noreuseport\n");
     g_string_append_printf(out, "    hard-stop-after %" G_GINT64_FORMAT "ms\n", drain_ms);
     g_string_append_printf(out, "    stats socket %s/stats.sock mode 600 level admin expose-fd listeners\n", folder);
@@ -116,7 +120,9 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
     int64_t connections = clamp_or(options->max_connections, DEFAULT_CONNECTIONS, 10, 1000000);
     const char *folder = options->folder;
     g_string_append_printf(out, "\nfrontend http\n%s\n", bind);
-    g_string_append_printf(out, "    bind unix@%s/forward.sock mode 600 accept-proxy\n", folder);
+    g_autofree char *owner = options->uid != 0 ? g_strdup_printf(" uid %u", (unsigned)options->uid) : g_strdup("");
+    g_string_append_printf(out, "    bind unix@%s/" EDGE_JAIL "/" EDGE_LATE "%s mode 600 accept-proxy\n", folder,
+                           owner);
     g_string_append_printf(out, "    maxconn %" G_GINT64_FORMAT "\n", connections);
     /* Requests are logged as errors, so that HAProxy's own notices do not come between the objects. */
     g_string_append(out, "    log stdout len 4096 format raw local0 err\n    option log-separate-errors\n");
@@ -135,10 +141,11 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
     g_string_append(out, "    use_backend _late if { var(txn.is_late) -m bool }\n"
                          "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }\n"
                          "    default_backend _unknown_host\n");
+    g_autofree char *jail = options->uid != 0 ? g_strdup("") : g_strconcat(folder, "/" EDGE_JAIL, NULL);
     g_string_append_printf(out,
                            "\nbackend _late\n    log stderr format timed local1 notice\n"
-                           "    server next unix@%s/forward.sock send-proxy-v2\n",
-                           folder);
+                           "    server next unix@%s/" EDGE_LATE " send-proxy-v2\n",
+                           jail);
 }
 
 /* Page for people, JSON for programs. `condition` begins with " if " and may be empty. */

@@ -176,7 +176,8 @@ GString *edge_ask_worker(struct edge *edge, int64_t pid, const char *command, GE
 {
     g_autofree char *line = g_strdup_printf("@!%" G_GINT64_FORMAT " %s", pid, command);
     g_autoptr(GString) reply = ask_master(edge, line, error);
-    if (reply != NULL && g_str_has_prefix(reply->str, "Can't find the target")) {
+    bool is_empty = reply != NULL && strspn(reply->str, "\r\n ") == reply->len; /* it ended while it was asked */
+    if (is_empty || (reply != NULL && g_str_has_prefix(reply->str, "Can't find the target"))) {
         sy_fail(error, SY_NOT_FOUND, "HAProxy's worker %" G_GINT64_FORMAT " has ended", pid);
         return NULL;
     }

@@ -159,7 +159,9 @@ int cli_report(const struct cli *cli, const GError *error)
     g_autofree char *faint = term_paint(cli, COLOUR_DIM, name);
     g_autofree char *label = term_paint(cli, COLOUR_RED, "enclii:");
     fflush(stdout);
-    fprintf(stderr, "%s %s %s\n", label, message, faint);
+    /* The code stands after the first line: what follows may be log lines. */
+    int first = (int)strcspn(message, "\n");
+    fprintf(stderr, "%s %.*s %s%s\n", label, first, message, faint, message + first);
     print_issues(cli, error);
     fprintf(stderr, "  hint: %s\n", hint);
     return info->exit_code;

@@ -78,9 +78,14 @@ typedef bool (*stream_event_fn)(const struct stream_event *event, void *arg);
 
 /* Reads server-sent events until the callback ends it, the server does (success), or the deadline
  * passes (SY_TIMEOUT; 0: none). A lost connection is made again with Last-Event-ID, at most for a
- * minute without any event in between. `after` is the id to begin after, or NULL. */
+ * minute without a sign of life in between. `after` is the id to begin after, or NULL. */
 bool client_stream(struct client *client, const char *target, const char *after, int64_t timeout_ms,
                    stream_event_fn on_event, void *arg, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* As client_stream, for what has no end of its own: a server that is stopped ends its streams, and we go
+ * on with the next one. Succeeds only when the callback ends it; Ctrl-C is SY_CANCELLED. */
+bool client_follow(struct client *client, const char *target, const char *after, stream_event_fn on_event, void *arg,
+                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* A problem reply as an error; for what is called by client_raw. Always false. */
 bool client_problem(const struct http_reply *reply, GError **error);

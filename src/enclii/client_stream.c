@@ -16,7 +16,8 @@ struct reading {
     stream_event_fn on_event;
     void *arg;
     int64_t deadline_us; /* monotonic; 0: none */
-    int64_t heard_us;    /* when the last event came, or the first connection was tried */
+    int64_t heard_us;    /* when something came, be it a heartbeat, or the first connection was tried */
+    bool is_endless;     /* the server's end of it is not the end */
     bool is_over;        /* the callback has what it wanted */
     bool is_late;
 };
@@ -24,7 +25,6 @@ struct reading {
 static bool take_event(const struct stream_event *event, void *arg)
 {
     struct reading *reading = arg;
-    reading->heard_us = g_get_monotonic_time();
     reading->is_over = !reading->on_event(event, reading->arg);
     return !reading->is_over;
 }
@@ -37,6 +37,7 @@ static bool is_late(const struct reading *reading)
 static bool take_bytes(const void *bytes, size_t length, void *arg)
 {
     struct reading *reading = arg;
+    reading->heard_us = g_get_monotonic_time();
     if (!sse_feed(&reading->parser, bytes, length)) {
         return false;
     }
@@ -108,12 +109,12 @@ static bool read_all(struct reading *reading, const char *target, const char *af
             g_clear_error(&failure);
             return too_late(target, error);
         }
-        if (ok) {
+        if (ok && (reading->is_over || !reading->is_endless)) {
             return true;
         }
         pause_ms = reading->heard_us > heard_us ? FIRST_PAUSE_MS : MIN(pause_ms * 2, LONGEST_PAUSE_MS);
         bool has_given_up = g_get_monotonic_time() - reading->heard_us > GIVE_UP_MS * INT64_C(1000);
-        if (!again || has_given_up) {
+        if (!ok && (!again || has_given_up)) {
             g_propagate_error(error, failure);
             return false;
         }
@@ -125,14 +126,27 @@ static bool read_all(struct reading *reading, const char *target, const char *af
     }
 }
 
+static bool read_and_clear(struct reading *reading, const char *target, const char *after, GError **error)
+{
+    sse_init(&reading->parser, take_event, reading);
+    bool ok = read_all(reading, target, after, error);
+    sse_clear(&reading->parser);
+    return ok;
+}
+
 bool client_stream(struct client *client, const char *target, const char *after, int64_t timeout_ms,
                    stream_event_fn on_event, void *arg, GError **error)
 {
     int64_t now_us = g_get_monotonic_time();
     struct reading reading = {.client = client, .on_event = on_event, .arg = arg, .heard_us = now_us};
     reading.deadline_us = timeout_ms > 0 ? now_us + timeout_ms * 1000 : 0;
-    sse_init(&reading.parser, take_event, &reading);
-    bool ok = read_all(&reading, target, after, error);
-    sse_clear(&reading.parser);
-    return ok;
+    return read_and_clear(&reading, target, after, error);
+}
+
+bool client_follow(struct client *client, const char *target, const char *after, stream_event_fn on_event, void *arg,
+                   GError **error)
+{
+    struct reading reading = {
+        .client = client, .on_event = on_event, .arg = arg, .heard_us = g_get_monotonic_time(), .is_endless = true};
+    return read_and_clear(&reading, target, after, error);
 }

@@ -247,6 +247,16 @@ static bool ensure_environment(struct rollout *rollout, GError **error)
 
 /* --- the whole ---------------------------------------------------------------------------------------------------------------- */
 
+void rollout_tell_one_writer(struct rollout *rollout, const struct rollout_member *member)
+{
+    const GPtrArray *volumes = member->spec->settings.volumes;
+    if (volumes != NULL && volumes->len > 0) {
+        progress_say(&rollout->progress,
+                     "  %s has a volume, which has one writer: it is stopped, then started; requests wait meanwhile",
+                     member->name);
+    }
+}
+
 /* Only what applying the file would change. */
 static bool tell_plan(struct rollout *rollout, GError **error)
 {
@@ -260,6 +270,9 @@ static bool tell_plan(struct rollout *rollout, GError **error)
         json_array_foreach(json_object_get(reply, "changes"), index, change)
         {
             output_line(rollout->cli, "%s", json_string_value(change));
+        }
+        for (guint i = 0; i < rollout->members->len; i++) {
+            rollout_tell_one_writer(rollout, g_ptr_array_index(rollout->members, i));
         }
         if (json_array_size(json_object_get(reply, "changes")) == 0) {
             say(rollout->cli, "%s changes nothing; sources are not compared in a dry run", SPEC_FILE_NAME);

@@ -55,6 +55,9 @@ bool rollout_run(struct cli *cli, const char *environment, GError **error) G_GNU
  * the time is over. Takes `failure`. */
 bool rollout_keep_first(struct rollout *rollout, GError **first, GError *failure);
 
+/* Says that this service is stopped before it is started, if it is. */
+void rollout_tell_one_writer(struct rollout *rollout, const struct rollout_member *member);
+
 /* --- the steps, one file each ----------------------------------------------------------------------------------------------- */
 
 /* rollout_source.c: packs every distinct build context and sends what the server lacks. */

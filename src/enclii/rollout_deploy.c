@@ -48,15 +48,16 @@ static bool has_newer_variable(struct rollout *rollout, const struct rollout_mem
 }
 
 /* True in *ret when deploying again would change nothing. The server does not compare: asked to deploy, it deploys. A rollback
- * runs with settings of its time, so what follows it is a change even for the same release. */
+ * runs with settings of its time, so what follows it is a change even for the same release. So is what was scaled to nothing:
+ * the address that ends the command would answer nobody. */
 static bool is_up_to_date(struct rollout *rollout, const struct rollout_member *member, const struct deployment *latest,
                           bool *ret, GError **error)
 {
     bool is_newer = false;
     *ret = false;
     if (strcmp(latest->release_id, member->release->id) != 0 || latest->status > DEPLOYMENT_RUNNING ||
-        latest->kind == DEPLOYMENT_ROLLBACK || member->is_spec_changed ||
-        member->service->updated_us > latest->created_us) {
+        latest->kind == DEPLOYMENT_ROLLBACK || (latest->kind == DEPLOYMENT_SCALE && latest->replicas == 0) ||
+        member->is_spec_changed || member->service->updated_us > latest->created_us) {
         return true;
     }
     if (!has_newer_variable(rollout, member, latest, &is_newer, error)) {
@@ -96,6 +97,9 @@ static bool begin_deploy(struct rollout *rollout, struct rollout_member *member,
         rollout->has_deployed = rollout->has_deployed || member->is_waited_for;
         member->deployment = g_steal_pointer(&latest);
         return true;
+    }
+    if (latest != NULL && latest->replicas > 0) {
+        rollout_tell_one_writer(rollout, member);
     }
     member->deployment = post_deploy(rollout, member, error);
     member->is_waited_for = member->deployment != NULL;

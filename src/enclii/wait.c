@@ -277,6 +277,10 @@ static void tell_steps(const struct deployment_watch *deploying, const struct de
                                                      deployment->replicas, deployment->replicas)
                                    : g_strdup("stopped: 0 replicas");
     progress_done(progress, service, "start", healthy, span_ms(start_us, healthy_us), NULL);
+    if (deployment->gap_ms != CONTRACT_ABSENT) {
+        progress_done(progress, service, "gap", "nothing ran, its volume has one writer; requests waited",
+                      deployment->gap_ms, NULL);
+    }
     if (deployment->url != NULL && deployment->replicas > 0) {
         bool is_known = deployment->requests_lost != CONTRACT_ABSENT;
         g_autofree char *route = is_known

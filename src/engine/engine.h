@@ -167,6 +167,8 @@ struct engine_ops {
     /* Tags "repository:tag" of images that carry our installation label or our repository prefix.
      */
     bool (*image_list)(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags, GError **error);
+    /* What the engine's build cache takes, everybody's: its records carry no owner, so nothing of it is ever removed by us. */
+    bool (*build_cache_bytes)(struct engine *engine, int64_t *ret_bytes, GError **error);
 
     /* Events of our instances until *cancelled or the connection ends. Blocking. */
     bool (*events)(struct engine *engine, engine_event_fn fn, void *arg, const int *cancelled, GError **error);

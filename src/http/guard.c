@@ -119,7 +119,7 @@ static bool check_host(const char *value, GError **error)
 }
 
 struct counts {
-    int content_length, transfer_encoding, host;
+    int content_length, transfer_encoding, host, authorization;
 };
 
 static bool check_header(const struct guard_header *header, struct counts *counts, struct guard_framing *framing,
@@ -145,6 +145,8 @@ static bool check_header(const struct guard_header *header, struct counts *count
     } else if (g_ascii_strcasecmp(header->name, "Host") == 0) {
         counts->host++;
         return check_host(header->value, error);
+    } else if (g_ascii_strcasecmp(header->name, "Authorization") == 0) {
+        counts->authorization++;
     }
     return true;
 }
@@ -163,6 +165,9 @@ static bool check_counts(const struct guard_head *head, const struct counts *cou
     }
     if (counts->transfer_encoding > 0 && !is_1_1) {
         return sy_fail(error, SY_INVALID_REQUEST, "Transfer-Encoding needs HTTP/1.1");
+    }
+    if (counts->authorization > 1) {
+        return sy_fail(error, SY_INVALID_REQUEST, "Authorization is repeated");
     }
     if (counts->host > 1) {
         return sy_fail(error, SY_INVALID_REQUEST, "Host is repeated");

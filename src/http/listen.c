@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/file.h"
+#include "base/quantity.h"
 #include "http/internal.h"
 
 #define BACKLOG 1024
@@ -76,7 +77,9 @@ static char *describe_holder(int port)
 static bool split_address(const char *address, char **ret_host, char **ret_port, GError **error)
 {
     const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon[1] == '\0') {
+    int64_t port;
+    /* getaddrinfo takes 70000 and makes 4464 of it */
+    if (colon == NULL || !int_parse(colon + 1, 0, 65535, &port)) {
         return sy_fail(error, SY_INVALID_INPUT, "the listen address %s is not HOST:PORT", address);
     }
     size_t length = (size_t)(colon - address);
@@ -196,6 +199,13 @@ bool listen_tcp(const char *address, int n, int *ret_fds, int *ret_port, GError 
     }
     *ret_port = port_of(&bound);
     return true;
+}
+
+bool server_check_address(const char *listen, GError **error)
+{
+    g_auto(fd_t) fd = -1;
+    int port;
+    return listen_tcp(listen, 1, &fd, &port, error);
 }
 
 /* --- unix ---------------------------------------------------------------------------------------------------------- */

@@ -119,6 +119,17 @@ void reply_json_take(struct request *request, int status, GString *json)
     reply_set(request, status, "application/json", json);
 }
 
+const GString *reply_body(const struct request *request, int *ret_status)
+{
+    *ret_status = request->reply.status;
+    return request->reply.body;
+}
+
+void reply_discard(struct request *request)
+{
+    reply_clear(&request->reply);
+}
+
 /* Content types are few: interning lets the reply borrow them. */
 void reply_bytes_take(struct request *request, int status, const char *content_type, GString *bytes)
 {
@@ -155,9 +166,9 @@ void reply_error(struct request *request, const GError *error, int status)
     if (status == 401 && find_header(&request->reply, "WWW-Authenticate") == NULL) {
         reply_header(request, "WWW-Authenticate", "Bearer");
     }
-    bool must_wait = status == 429 || status == 503;
+    bool must_wait = status == 429 || status == 503 || (status >= 500 && sy_code_info(sy_error_code(error))->retryable);
     if (must_wait && find_header(&request->reply, "Retry-After") == NULL) {
-        reply_header(request, "Retry-After", status == 503 ? "1" : "5");
+        reply_header(request, "Retry-After", status >= 500 ? "1" : "5");
     }
 }
 

@@ -102,6 +102,29 @@ static bool is_kept(int status)
     return (status >= 200 && status < 300) || is_refusal;
 }
 
+static void digest_text(GChecksum *digest, const char *text)
+{
+    g_checksum_update(digest, (const guchar *)text, (gssize)strlen(text) + 1);
+}
+
+/* What was asked, beside the route: path and query parameters, then the body. Each part ends in a NUL, which none holds. */
+static char *digest_of_request(const struct request *request)
+{
+    g_autoptr(GChecksum) digest = g_checksum_new(G_CHECKSUM_SHA256);
+    for (size_t i = 0; i < ROUTE_MAX_PARAMETERS && request->parameters[i] != NULL; i++) {
+        digest_text(digest, request->parameters[i]);
+    }
+    for (size_t i = 0; i < request->n_query; i++) {
+        digest_text(digest, request->query[i].name);
+        digest_text(digest, request->query[i].value);
+    }
+    digest_text(digest, "");
+    if (request->body != NULL) {
+        g_checksum_update(digest, (const guchar *)request->body->str, (gssize)request->body->len);
+    }
+    return g_strdup(g_checksum_get_string(digest));
+}
+
 static bool call_once(struct request *request, const char *key, GError **error)
 {
     const struct server_callbacks *callbacks = &request->server->callbacks;
@@ -109,8 +132,7 @@ static bool call_once(struct request *request, const char *key, GError **error)
         sy_error_add_issue(error, "header.Idempotency-Key", "pattern", "must be 1..255 printable characters");
         return false;
     }
-    const char *bytes = request->body != NULL ? request->body->str : "";
-    g_autofree char *digest = sha256_hex(bytes, request->body != NULL ? request->body->len : 0);
+    g_autofree char *digest = digest_of_request(request);
     bool is_replayed = false;
     if (!callbacks->idempotency_begin(request, key, digest, &is_replayed, error)) {
         return false;
@@ -583,7 +605,7 @@ bool request_is_abandoned(const struct request *request)
     return is_gone || atomic_load(&request->server->must_end);
 }
 
-void *request_state(struct request *request)
+void *request_state(const struct request *request)
 {
     return request->state;
 }

@@ -87,11 +87,13 @@ struct server_callbacks {
     bool (*authorise)(struct request *request, const struct route *route, GError **error);
     /* Idempotency (ROUTE_IDEMPOTENT with a key): begin returns true with *ret_replayed set when a
      * stored reply was put on the request; else finish is called once the reply is there, to store
-     * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). Keys are per caller.
-     * begin NULL: not supported. */
-    bool (*idempotency_begin)(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed,
+     * it, or with a NULL body when it must not be kept (5xx, 401, 403, 429). What changed something
+     * must be stored in the transaction that changed it (reply_body): by finish it would be lost in
+     * a crash between the two. Keys are per caller; request_sha256 is over path and query parameters
+     * and the body. begin NULL: not supported. */
+    bool (*idempotency_begin)(struct request *request, const char *key, const char *request_sha256, bool *ret_replayed,
                               GError **error);
-    void (*idempotency_finish)(struct request *request, const char *key, const char *body_sha256, int status,
+    void (*idempotency_finish)(struct request *request, const char *key, const char *request_sha256, int status,
                                const char *body, size_t length);
     /* Once per request, when its reply is known, for the log; runs on a loop: it must not block. The request may lack a route
      * and a caller: it was refused before they were known. NULL: nobody wants to know. */
@@ -122,6 +124,10 @@ struct server_options {
 struct server *server_start(const struct server_options *options, const struct route *routes, size_t n_routes,
                             const struct server_callbacks *callbacks, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 int server_port(const struct server *server);
+
+/* Whether an address is free now, with its holder in the error: once a process is confined (base/confine.h) it cannot look
+ * into others any more. */
+bool server_check_address(const char *listen, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Stops accepting, lets running requests end for at most grace_ms, ends streams with a comment,
  * closes. */
@@ -162,7 +168,7 @@ bool request_is_abandoned(const struct request *request);
 const void *request_body(const struct request *request);   /* decoded struct of route->request; NULL when none */
 void *request_body_take(struct request *request);          /* contract_free with route->request */
 const json_t *request_json(const struct request *request); /* the undecoded body, for PATCH: apply it to the row */
-void *request_state(struct request *request);              /* for body_fn: one pointer per request */
+void *request_state(const struct request *request); /* one pointer per request: of body_fn, or of idempotency_begin */
 void request_set_state(struct request *request, void *state, GDestroyNotify destroy);
 
 /* --- what a handler replies
@@ -179,6 +185,10 @@ void reply_json_take(struct request *request, int status, GString *json);
 void reply_bytes_take(struct request *request, int status, const char *content_type, GString *bytes);
 void reply_empty(struct request *request, int status); /* 204, 304 */
 void reply_header(struct request *request, const char *name, const char *value);
+/* What has been set so far: NULL when it has no body. Borrowed until the next reply_… . */
+const GString *reply_body(const struct request *request, int *ret_status);
+/* Forgets what has been set: a transaction that made the reply did not commit. */
+void reply_discard(struct request *request);
 
 /* If-Match against the row's revision: SY_STALE when it names another; no header is no condition.
  */

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "logs/log_internal.h"
@@ -106,9 +107,11 @@ bool log_roll(struct log *log, int64_t time_us, GError **error)
         segment_unref(segment);
         return false;
     }
+    crash_point("log.before_seal");
     if (old != NULL) {
         seal(log, old);
     }
+    crash_point("log.after_seal");
     segment_mark_dirty(segment);
     g_mutex_lock(&log->lock);
     g_ptr_array_add(log->segments, segment);

@@ -61,6 +61,7 @@ struct deployment {
     int64_t config_version;
     char *rolled_back_to;
     int64_t requests_lost;
+    int64_t gap_ms; /* nothing ran for so long, as a volume has one writer; absent when there was none */
     char *created_by;
     int64_t created_us;
     int64_t started_us;

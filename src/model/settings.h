@@ -97,7 +97,7 @@ extern const char *const stop_signals[]; /* "TERM", "INT", … */
          .offset = offsetof(S, member.domains),                                                                        \
          .check = check_dns_name,                                                                                      \
          .maximum = 64,                                                                                                \
-         .doc = "custom host names"},                                                                                  \
+         .doc = "custom host names of production; another environment has those that its own settings name"},          \
         {.name = "volumes",                                                                                            \
          .kind = KIND_STRING_MAP,                                                                                      \
          .offset = offsetof(S, member.volumes),                                                                        \

@@ -199,8 +199,8 @@ static void plan_crashed(struct planner *planner, const struct observed_instance
     int64_t crashes = MAX(row->restarts, instance->restarts);
     bool gates = planner->is_deploying && row->state != INSTANCE_ROUTED;
     if (gates && crashes >= MAX_EARLY_CRASHES) {
-        fail(planner, instance->was_oom_killed ? "DEPLOY_FAILED" : "HEALTH_FAILED", instance,
-             "instance %s %s, %" G_GINT64_FORMAT " times in a row", row->name, crash_words(instance, words), crashes);
+        fail(planner, "DEPLOY_FAILED", instance, "instance %s %s, %" G_GINT64_FORMAT " times in a row", row->name,
+             crash_words(instance, words), crashes);
         return;
     }
     if (instance->container == CONTAINER_RESTARTING) {

@@ -1,16 +1,26 @@
 #include "base/error.h"
 #include "store/resources.h"
 
+/* A generated host name is its pair's for good, whether that serves just now or not. */
+static bool check_free(struct tx *tx, const char *name, GError **error)
+{
+    int64_t n = 0;
+    return tx_get_int(tx, 0, &n, "SELECT COUNT(*) FROM pairs WHERE host = $1", PARAMS(P_TEXT(name)), error) &&
+           (n == 0 || sy_fail(error, SY_ALREADY_EXISTS, "%s", name));
+}
+
 bool domain_insert(struct tx *tx, const struct domain *domain, GError **error)
 {
-    if (!tx_insert(tx, &domain_type, domain, error)) {
-        if (g_error_matches(error != NULL ? *error : NULL, SY_ERROR, SY_ALREADY_EXISTS)) {
-            g_clear_error(error);
-            sy_fail(error, SY_ALREADY_EXISTS, "the domain %s is in use already", domain->domain);
-        }
-        return false;
+    if (check_free(tx, domain->domain, error) && tx_insert(tx, &domain_type, domain, error)) {
+        return true;
     }
-    return true;
+    if (g_error_matches(error != NULL ? *error : NULL, SY_ERROR, SY_ALREADY_EXISTS)) {
+        g_clear_error(error);
+        sy_fail(error, SY_ALREADY_EXISTS, "the domain %s is in use already", domain->domain);
+        sy_error_set_hint(error, "A host name leads to one service in one environment: remove it there first, from"
+                                 " enclii.yaml or with enclii domains remove.");
+    }
+    return false;
 }
 
 bool domain_list(struct tx *tx, const struct scope *scope, const char *service_id, GPtrArray **ret, GError **error)

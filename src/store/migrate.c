@@ -2,6 +2,7 @@
  * several processes may migrate at once: each takes the steps that are left when it is its turn. */
 #include "store/migrate.h"
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "store/migrate_internal.h"
 
@@ -104,8 +105,13 @@ static bool run_step(const struct migration_backend *backend, void *session, con
                        "transaction, with its version in it",
                        step->file->name, step->is_down ? "down" : "up");
     }
-    if (backend->run(session, text, &failure) && backend->write_version(session, step->version_after, &failure) &&
-        backend->commit(session, &failure)) {
+    bool ok = backend->run(session, text, &failure);
+    crash_point("migration.before_version");
+    ok = ok && backend->write_version(session, step->version_after, &failure);
+    crash_point("migration.before_commit");
+    ok = ok && backend->commit(session, &failure);
+    if (ok) {
+        crash_point("migration.after_commit");
         return true;
     }
     return sy_fail(error, SY_MIGRATION_FAILED, "%s.%s.sql: %s", step->file->name, step->is_down ? "down" : "up",

@@ -2,6 +2,7 @@
  * again after soft errors as long as nothing can have been committed. */
 #include <string.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "store/postgresql.h"
 
@@ -39,6 +40,7 @@ static enum outcome commit(struct postgresql_connection *connection, GError **er
     struct postgresql_failure failure;
     char tag[32];
     int64_t begin_us = g_get_monotonic_time();
+    crash_point("store.before_commit");
     if (!postgresql_simple(connection, "COMMIT", 0, tag, &failure, error)) {
         if (failure.is_lost) {
             /* Perhaps it was committed and only the answer is missing: running it again might do it
@@ -52,6 +54,7 @@ static enum outcome commit(struct postgresql_connection *connection, GError **er
         sy_fail(error, SY_STORE_FAILED, "the database rolled back instead of committing");
         return OUTCOME_FAILED;
     }
+    crash_point("store.after_commit");
     counters->commits++;
     counters->commit_us_total += g_get_monotonic_time() - begin_us;
     return OUTCOME_DONE;
@@ -72,7 +75,9 @@ static void roll_back(struct postgresql_connection *connection)
 static enum outcome run_in_transaction(struct postgresql_connection *connection, enum unit_kind kind, store_fn fn,
                                        void *arg, GError **error)
 {
-    const char *begin = kind == UNIT_WRITE ? "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    /* Read-modify-write of a row is everywhere: the first to update it wins, the other is run again with what it then reads.
+     * SERIALIZABLE would also see skews between rows, and gave up one in a hundred of sixteen clients' deploys. */
+    const char *begin = kind == UNIT_WRITE ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
                                            : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
     struct postgresql_failure failure;
     if (!postgresql_simple(connection, begin, 0, NULL, &failure, error)) {

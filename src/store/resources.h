@@ -238,5 +238,7 @@ bool lease_release(struct tx *tx, const char *name, const char *holder, GError *
 
 /* idempotency.c */
 bool idempotency_find(struct tx *tx, const char *id, struct idempotency **ret, GError **error) MUST;
-bool idempotency_insert(struct tx *tx, const struct idempotency *row, GError **error) MUST; /* an existing row stays */
+/* *ret_kept is false when a row of this id is there that was made after `expired_us`: it stays. */
+bool idempotency_insert(struct tx *tx, const struct idempotency *row, int64_t expired_us, bool *ret_kept,
+                        GError **error) MUST;
 bool idempotency_trim(struct tx *tx, int64_t older_than_us, GError **error) MUST;

@@ -95,6 +95,18 @@ static void sqlite_close(struct store *base)
     g_free(store);
 }
 
+/* What a crash left in the WAL goes to the database's file with an fsync of our own. If that crash was a failed fsync, pages of
+ * the WAL may be in the system's cache only, and what is appended behind them would be lost with them. Readers of other processes
+ * may stand in the way; then the checkpoints do it later. */
+static void empty_wal(struct sqlite_connection *writer)
+{
+    int rc = sqlite3_wal_checkpoint_v2(writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY) {
+        g_autoptr(GError) ignored = NULL;
+        sqlite_fail(writer, rc, "checkpoint", &ignored);
+    }
+}
+
 static const struct backend sqlite_backend = {
     .dialect = STORE_SQLITE,
     .write = sqlite_write,
@@ -130,6 +142,7 @@ struct store *sqlite_store_open(const char *path, const struct store_options *op
         }
     }
     if (writer != NULL) {
+        empty_wal(writer);
         store->writer = sqlite_writer_start(writer);
     }
     if (!ok) {

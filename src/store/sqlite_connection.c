@@ -66,7 +66,9 @@ bool sqlite_fail(struct sqlite_connection *connection, int rc, const char *what,
     enum sy_code code = code_of(extended, sqlite3_system_errno(connection->db));
     const char *message =
         (sqlite3_errcode(connection->db) & 0xff) == (rc & 0xff) ? sqlite3_errmsg(connection->db) : sqlite3_errstr(rc);
-    return sy_fail(error, code, "%s%s%s", what != NULL ? what : "", what != NULL ? ": " : "", message);
+    sy_fail(error, code, "%s%s%s", what != NULL ? what : "", what != NULL ? ": " : "", message);
+    disk_full_explain(connection->store->path, error);
+    return false;
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -126,11 +128,13 @@ static bool set_up(struct sqlite_connection *connection, enum sqlite_role role, 
 }
 
 /* Makes the file private to its owner before SQLite would make it by the umask; -wal and -shm take
- * its mode. */
+ * its mode. A file that is there must not be opened: the close would drop every lock that this process has on it (POSIX), and
+ * another process that opens and closes the database would then take itself for the last one and delete the WAL under us. */
 static bool ensure_file(const char *path, GError **error)
 {
-    g_auto(fd_t) fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    g_auto(fd_t) fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_usable = fd >= 0 || (errno == EEXIST && access(path, R_OK | W_OK) == 0);
+    if (!is_usable) {
         int saved = errno;
         return sy_fail(error, saved == ENOSPC || saved == EDQUOT ? SY_DISK_FULL : SY_STORE_UNAVAILABLE,
                        "cannot open the database %s: %s", path, g_strerror(saved));
@@ -169,6 +173,11 @@ void sqlite_connection_free(struct sqlite_connection *connection)
 {
     if (connection != NULL) {
         statement_cache_done(&connection->statements);
+        if (store_fatal(&connection->store->base)) {
+            /* After a failed fsync the WAL is the only good copy: the checkpoint at close would end with an fsync that
+             * succeeds, because the system has forgotten what it lost, and would then delete it. */
+            sqlite3_db_config(connection->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        }
         int rc = sqlite3_close(connection->db);
         g_warn_if_fail(rc == SQLITE_OK);
         g_free(connection);

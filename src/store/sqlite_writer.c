@@ -12,6 +12,7 @@
  *
  * A job lives on its caller's stack and is the thread's from JOB_RUNNING to JOB_DONE. Before that
  * its caller may take it back, when it has waited long enough. */
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "store/sqlite.h"
 
@@ -144,6 +145,7 @@ static bool commit(struct sqlite_writer *writer, GError **error)
 {
     struct store_counters *counters = &writer->connection->store->base.counters;
     int64_t begin_us = g_get_monotonic_time();
+    crash_point("store.before_commit");
     if (!sqlite_control(writer->connection, "COMMIT", error)) {
         sqlite_rollback(writer->connection);
         if (store_fatal(&writer->connection->store->base)) {
@@ -151,6 +153,7 @@ static bool commit(struct sqlite_writer *writer, GError **error)
         }
         return false;
     }
+    crash_point("store.after_commit");
     counters->commits++;
     counters->commit_us_total += g_get_monotonic_time() - begin_us;
     return true;

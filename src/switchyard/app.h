@@ -10,10 +10,11 @@
 #include "logs/log_store.h"
 #include "secrets/box.h"
 #include "store/resources.h"
-#include "switchyard/config.h"
+#include "switchyard/confinement.h"
 
 struct app {
     struct config *config;
+    struct confinement confinement;
     const struct clock *clock; /* of everything that decides by time */
     char *installation_id;
     char *organization_id; /* of `default` */

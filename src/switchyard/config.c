@@ -1,13 +1,86 @@
 #include "switchyard/config.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
 #include "base/id.h"
+#include "base/quantity.h"
 
 #define FILE_LIMIT (256 * 1024)
 #define F(member) .offset = offsetof(struct config, member)
+
+/* --- checks of single values: NULL, or what it must be ------------------------------------------------------------------------- */
+
+static const char *check_address(const char *value)
+{
+    const char *colon = strrchr(value, ':');
+    int64_t port;
+    bool is_address = colon != NULL && colon > value && int_parse(colon + 1, 0, 65535, &port);
+    return is_address ? NULL : "must be HOST:PORT with a port of 0..65535; 0 chooses a free one";
+}
+
+static const char *check_listen(const char *value)
+{
+    return strcmp(value, "none") == 0 ? NULL : check_address(value);
+}
+
+static const char *check_base_domain(const char *value)
+{
+    return strcmp(value, "localhost") == 0 || dns_name_is_valid(value)
+               ? NULL
+               : "must be localhost or a host name such as apps.example.com";
+}
+
+static const char *check_public_url(const char *value)
+{
+    g_autoptr(GUri) uri = g_uri_parse(value, G_URI_FLAGS_NONE, NULL);
+    const char *scheme = uri != NULL ? g_uri_get_scheme(uri) : "";
+    return strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0
+               ? NULL
+               : "must be a URL such as https://apps.example.com";
+}
+
+static const char *check_network_pool(const char *value)
+{
+    g_auto(GStrv) parts = g_strsplit(value, "/", 2);
+    struct in_addr address;
+    int64_t bits;
+    bool is_range = parts[0] != NULL && parts[1] != NULL && inet_pton(AF_INET, parts[0], &address) == 1 &&
+                    int_parse(parts[1], 8, 24, &bits);
+    return is_range ? NULL : "must be an IPv4 range of /8 to /24, such as 10.201.0.0/16";
+}
+
+static const char *check_log_level(const char *value)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
+    return g_strv_contains(levels, value) ? NULL : "must be debug, info, warn or error";
+}
+
+static const char *check_base_images(const char *value)
+{
+    static const char *const sources[] = {"auto", "registry", "assemble", NULL};
+    return g_strv_contains(sources, value) ? NULL : "must be auto, registry or assemble";
+}
+
+static const char *check_confinement(const char *value)
+{
+    static const char *const choices[] = {"auto", "on", "off", NULL};
+    return g_strv_contains(choices, value) ? NULL : "must be auto, on or off";
+}
+
+static const char *check_roles(const char *value)
+{
+    static const char *const known[] = {"api", "reconcile", "build", NULL};
+    g_auto(GStrv) roles = g_strsplit(value, ",", -1);
+    for (char **role = roles; *role != NULL; role++) {
+        if (!g_strv_contains(known, *role)) {
+            return "must be some of api, reconcile, build with commas between them";
+        }
+    }
+    return NULL;
+}
 
 static const struct field config_fields[] = {
     {.name = "data_dir",
@@ -19,6 +92,7 @@ static const struct field config_fields[] = {
      .kind = KIND_STRING,
      F(listen),
      .fallback = "127.0.0.1:7700",
+     .check = check_listen,
      .doc = "HOST:PORT of the API; port 0 chooses one; none: unix socket only"},
     {.name = "socket",
      .kind = KIND_STRING,
@@ -34,15 +108,18 @@ static const struct field config_fields[] = {
      .kind = KIND_STRING,
      F(edge_http),
      .fallback = "0.0.0.0:8080",
+     .check = check_address,
      .doc = "HOST:PORT where HAProxy serves the applications; port 0 chooses one"},
     {.name = "base_domain",
      .kind = KIND_STRING,
      F(base_domain),
      .fallback = "localhost",
+     .check = check_base_domain,
      .doc = "host names end in it"},
     {.name = "public_url",
      .kind = KIND_STRING,
      F(public_url),
+     .check = check_public_url,
      .doc = "scheme and port of URLs shown to users, when a proxy stands before the edge; default: http and the edge's "
             "port"},
     {.name = "store",
@@ -59,6 +136,7 @@ static const struct field config_fields[] = {
      .kind = KIND_STRING,
      F(roles),
      .fallback = "api,reconcile,build",
+     .check = check_roles,
      .doc = "what this process does"},
     {.name = "master_key",
      .kind = KIND_STRING,
@@ -73,8 +151,14 @@ static const struct field config_fields[] = {
      .kind = KIND_STRING,
      F(network_pool),
      .fallback = "10.201.0.0/16",
+     .check = check_network_pool,
      .doc = "IPv4 range that environments' networks (/24 each) are taken from"},
-    {.name = "log_level", .kind = KIND_STRING, F(log_level), .fallback = "info", .doc = "debug, info, warn or error"},
+    {.name = "log_level",
+     .kind = KIND_STRING,
+     F(log_level),
+     .fallback = "info",
+     .check = check_log_level,
+     .doc = "debug, info, warn or error"},
     {.name = "ca_bundle",
      .kind = KIND_STRING,
      F(ca_bundle),
@@ -84,7 +168,16 @@ static const struct field config_fields[] = {
      .kind = KIND_STRING,
      F(base_images),
      .fallback = "auto",
+     .check = check_base_images,
      .doc = "auto, registry or assemble: where base images come from"},
+    {.name = "confinement",
+     .kind = KIND_STRING,
+     F(confinement),
+     .fallback = "auto",
+     .check = check_confinement,
+     .doc = "auto, on or off: switchyard and the programs that it starts give up what they do not need (Landlock, "
+            "seccomp); "
+            "auto: as far as the kernel offers it; on: refuse to start without"},
     {.name = "allow_frontends",
      .kind = KIND_BOOL,
      F(allow_frontends),
@@ -363,6 +456,9 @@ static void make_absolute(char **path)
 
 static void fill_dependent(struct config *config)
 {
+    if (strcmp(config->listen, "none") == 0) {
+        g_clear_pointer(&config->listen, g_free);
+    }
     make_absolute(&config->data_dir);
     if (config->socket == NULL) {
         config->socket = strcmp(config->data_dir, "/var/lib/enclii") == 0
@@ -379,28 +475,15 @@ static void fill_dependent(struct config *config)
     make_absolute(&config->master_key);
 }
 
-static bool check(const struct config *config, GError **error)
+/* The file and line, or the variable, that a refused value came from; a flag is before the reader's eyes. */
+static void name_origin(char **origins, GError **error)
 {
-    static const char *const levels[] = {"debug", "info", "warn", "error", NULL};
-    static const char *const image_sources[] = {"auto", "registry", "assemble", NULL};
-    if (!g_strv_contains(levels, config->log_level)) {
-        return sy_fail(error, SY_INVALID_INPUT, "log_level: must be debug, info, warn or error");
+    const GPtrArray *issues = error != NULL ? sy_error_issues(*error) : NULL;
+    const struct sy_issue *first = issues != NULL && issues->len > 0 ? g_ptr_array_index(issues, 0) : NULL;
+    int index = first != NULL ? key_index(first->path) : -1;
+    if (index >= 0 && !g_str_has_prefix(origins[index], "--")) {
+        g_prefix_error(error, "%s: ", origins[index]);
     }
-    if (!g_strv_contains(image_sources, config->base_images)) {
-        return sy_fail(error, SY_INVALID_INPUT, "base_images: must be auto, registry or assemble");
-    }
-    if (strcmp(config->base_domain, "localhost") != 0 && !dns_name_is_valid(config->base_domain)) {
-        return sy_fail(error, SY_INVALID_INPUT,
-                       "base_domain: must be localhost or a host name such as apps.example.com");
-    }
-    g_auto(GStrv) roles = g_strsplit(config->roles, ",", -1);
-    for (char **role = roles; *role != NULL; role++) {
-        static const char *const known[] = {"api", "reconcile", "build", NULL};
-        if (!g_strv_contains(known, *role)) {
-            return sy_fail(error, SY_INVALID_INPUT, "roles: %s is none; known are api, reconcile, build", *role);
-        }
-    }
-    return true;
 }
 
 struct config *config_read(int argc, char **argv, char **environment, struct config_origins *ret_origins,
@@ -417,16 +500,17 @@ struct config *config_read(int argc, char **argv, char **environment, struct con
     }
     ok = ok && read_flags(&reader, argc, argv, error);
     struct config *config = contract_new(&config_type);
-    ok = ok && contract_decode(&config_type, config, reader.values, DECODE_TEXT, error);
-    json_decref(reader.values);
-    if (ok) {
-        fill_dependent(config);
+    if (ok && !contract_decode(&config_type, config, reader.values, DECODE_TEXT, error)) {
+        name_origin(reader.origins, error);
+        ok = false;
     }
-    if (!ok || !check(config, error)) {
+    json_decref(reader.values);
+    if (!ok) {
         g_strfreev(reader.origins);
         config_free(config);
         return NULL;
     }
+    fill_dependent(config);
     ret_origins->origins = reader.origins;
     return config;
 }

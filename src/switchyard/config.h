@@ -22,6 +22,7 @@ struct config {
     char *log_level;
     char *ca_bundle;
     char *base_images;
+    char *confinement;
     int allow_frontends;
     int allow_private_git;
     int64_t workers;

@@ -152,6 +152,23 @@ static void examine_limits(struct examination *examination)
     }
 }
 
+static void examine_confinement(struct examination *examination)
+{
+    const struct confinement *confinement = &examination->app->confinement;
+    if (!confinement->is_wanted) {
+        find(examination, "confinement", GRADE_WARNING, "Set confinement = auto in the configuration.",
+             "switched off: switchyard may do all that its user may");
+    } else if (confinement->missing != NULL) {
+        find(examination, "confinement", GRADE_WARNING,
+             "See docs/explanation/security-model.md; confinement = on refuses to start in this state.",
+             "Landlock %s, seccomp %s: %s", confinement->has_files ? "holds" : "does not hold",
+             confinement->has_calls ? "holds" : "does not hold", confinement->missing);
+    } else {
+        find(examination, "confinement", GRADE_OK, NULL, "files by Landlock, system calls by seccomp%s%s",
+             confinement->reduced != NULL ? "; " : "", confinement->reduced != NULL ? confinement->reduced : "");
+    }
+}
+
 /* Services that asked for more than the hardened defaults. */
 static bool list_exceptions(struct tx *tx, void *arg, GError **error)
 {
@@ -197,6 +214,7 @@ struct doctor_report *doctor_examine(struct app *app)
     examine_disk(&examination, "disk", app->config->data_dir);
     examine_builds(&examination);
     examine_key(&examination);
+    examine_confinement(&examination);
     if (!store_read(app->store, "doctor_exceptions", list_exceptions, &examination, &ignored)) {
         examination.worst = GRADE_ERROR;
     }

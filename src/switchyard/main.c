@@ -110,6 +110,18 @@ static void say_ready(const struct app *app)
     notify_ready();
 }
 
+/* The signal that came, or 0 when the database is lost: whoever supervises us starts us again, and the start reads the truth
+ * from the disk, as nothing that we have in memory can. */
+static int wait_for_end(const struct app *app, const sigset_t *signals)
+{
+    static const struct timespec period = {.tv_nsec = 500 * 1000 * 1000};
+    int number;
+    do {
+        number = sigtimedwait(signals, NULL, &period);
+    } while (number < 0 && !store_fatal(app->store));
+    return MAX(number, 0);
+}
+
 static int serve(struct config *config)
 {
     sigset_t signals;
@@ -130,14 +142,19 @@ static int serve(struct config *config)
     }
     log_event(LOG_INFO, "switchyard.started", "version", ENCLII_VERSION, "roles", app->config->roles, NULL);
     say_ready(app);
-    int number = 0;
-    sigwait(&signals, &number);
-    log_event(LOG_INFO, "switchyard.stopping", "signal", number == SIGTERM ? "TERM" : "INT", NULL);
+    int number = wait_for_end(app, &signals);
+    if (number == 0) {
+        log_event(LOG_ERROR, "switchyard.store_lost", "error",
+                  "the database's disk lost a write, or a page of it is damaged: nothing is acknowledged any more",
+                  NULL);
+    } else {
+        log_event(LOG_INFO, "switchyard.stopping", "signal", number == SIGTERM ? "TERM" : "INT", NULL);
+    }
     sigdelset(&signals, SIGTERM); /* supervisors may send it twice; a second Ctrl-C ends us at once */
     pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
     app_stop(app);
     log_event(LOG_INFO, "switchyard.stopped", NULL);
-    return 0;
+    return number == 0 ? 1 : 0;
 }
 
 /* --- the other commands -------------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "auth/permission.h"
 #include "base/json_writer.h"
 #include "switchyard/routes.h"
 
@@ -193,6 +194,16 @@ static void write_replies(struct document *document, const struct route *route)
 
 /* --- the whole ------------------------------------------------------------------------------------------------------------------- */
 
+static void write_permission(struct json_writer *writer, const struct route *route)
+{
+    const struct permission *permission = permission_find(route->permission);
+    json_member_string(writer, "x-permission", route->permission);
+    if (permission != NULL) { /* a server with a route that names an unknown one does not start */
+        json_member_string(writer, "x-scope", scope_level_name(permission->level));
+        json_member_bool(writer, "x-installation-wide", permission->is_global);
+    }
+}
+
 static void write_operation(struct document *document, const struct route *route)
 {
     struct json_writer *writer = &document->writer;
@@ -209,7 +220,7 @@ static void write_operation(struct document *document, const struct route *route
         json_key(writer, "security");
         json_put_raw(writer, "[]");
     } else {
-        json_member_string(writer, "x-permission", route->permission);
+        write_permission(writer, route);
     }
     write_parameters(writer, route);
     write_request_body(document, route);

@@ -18,6 +18,7 @@
 #include "switchyard/controllers/controller.h"
 #include "switchyard/controllers/log_collector.h"
 #include "switchyard/handlers/access.h"
+#include "switchyard/handlers/handlers.h"
 #include "switchyard/health.h"
 #include "switchyard/housekeeper.h"
 #include "switchyard/hub.h"
@@ -60,6 +61,52 @@ static bool read_holder(struct app *app, GError **error)
     }
     app->holder = uuid_new();
     return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
+}
+
+/* Uploads that a crash cut off: nobody else can be receiving, the folder is ours alone. */
+static bool drop_unfinished_uploads(const struct app *app, GError **error)
+{
+    g_autofree char *path = g_build_filename(app->config->data_dir, "sources", "incoming", NULL);
+    return folder_remove(path, error);
+}
+
+/* --- what has to come before confinement ------------------------------------------------------------------------------------ */
+
+static void edge_options_of(const struct app *app, char *folder, struct edge_options *ret_options)
+{
+    *ret_options = (struct edge_options){
+        .folder = folder,
+        .listen = app->config->edge_http,
+        .program = app->config->haproxy,
+        .installation = app->installation_id,
+    };
+    edge_choose_user(ret_options);
+}
+
+/* Only now can it be told who holds a port that is taken. */
+static bool check_ports(const struct app *app, GError **error)
+{
+    const struct config *config = app->config;
+    g_autofree char *folder = g_build_filename(config->data_dir, "edge", NULL);
+    struct edge_options options;
+    edge_options_of(app, folder, &options);
+    bool is_listening = config->listen != NULL && config_has_role(config, "api");
+    return (!is_listening || server_check_address(config->listen, error)) &&
+           (!config_has_role(config, "reconcile") || edge_check_port(&options, error));
+}
+
+/* The key may lie anywhere, and is read once. */
+static bool confine(struct app *app, GError **error)
+{
+    app->box = box_open(app->config->master_key, true, error);
+    return app->box != NULL && check_ports(app, error) && confinement_apply(app->config, &app->confinement, error);
+}
+
+static void log_confinement(const struct confinement *confinement)
+{
+    log_event(confinement->missing != NULL || !confinement->is_wanted ? LOG_WARN : LOG_INFO, "switchyard.confined",
+              "landlock", confinement->has_files ? "on" : "off", "seccomp", confinement->has_calls ? "on" : "off",
+              "missing", confinement->missing, "reduced", confinement->reduced, NULL);
 }
 
 /* --- the store and who we are --------------------------------------------------------------------------------------------------- */
@@ -109,14 +156,7 @@ static bool find_identity(struct app *app, GError **error)
 static bool open_store(struct app *app, GError **error)
 {
     const struct store_options options = {.pool_size = (int)app->config->pool_size};
-    if (g_str_has_prefix(app->config->store, "sqlite:")) {
-        g_autofree char *folder = g_path_get_dirname(app->config->store + strlen("sqlite:"));
-        if (!folder_ensure(folder, 0700, error)) {
-            return false;
-        }
-    }
-    app->box = box_open(app->config->master_key, true, error);
-    app->store = app->box != NULL ? store_open(app->config->store, &options, error) : NULL;
+    app->store = store_open(app->config->store, &options, error);
     return app->store != NULL && store_migrate(app->store, -1, false, error) && find_identity(app, error);
 }
 
@@ -125,12 +165,8 @@ static bool open_store(struct app *app, GError **error)
 static bool open_edge(struct app *app, GError **error)
 {
     g_autofree char *folder = g_build_filename(app->config->data_dir, "edge", NULL);
-    const struct edge_options options = {
-        .folder = folder,
-        .listen = app->config->edge_http,
-        .program = app->config->haproxy,
-        .installation = app->installation_id,
-    };
+    struct edge_options options;
+    edge_options_of(app, folder, &options);
     app->edge = edge_new(&options, error);
     return app->edge != NULL && edge_start(app->edge, error);
 }
@@ -234,7 +270,6 @@ static gid_t find_group(const char *name)
 static bool open_server(struct app *app, GError **error)
 {
     const struct config *config = app->config;
-    g_autofree char *socket_folder = g_path_get_dirname(config->socket);
     app->server_options = (struct server_options){
         .listen = config_has_role(config, "api") ? config->listen : NULL,
         .socket_path = config->socket,
@@ -245,9 +280,6 @@ static bool open_server(struct app *app, GError **error)
         .stream_body_bytes = config->source_limit_bytes + (1 << 20),
     };
     access_callbacks(app, &app->server_callbacks);
-    if (!folder_ensure(socket_folder, 0755, error)) {
-        return false;
-    }
     app->server = server_start(&app->server_options, routes, n_routes, &app->server_callbacks, error);
     return app->server != NULL;
 }
@@ -303,7 +335,12 @@ struct app *app_start(struct config *config, GError **error)
     app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
-    if (!lock_folder(app, error) || !read_holder(app, error) || !open_store(app, error) || !open_parts(app, error)) {
+    if (!lock_folder(app, error) || !read_holder(app, error) || !confine(app, error)) {
+        app_stop(app);
+        return NULL;
+    }
+    log_confinement(&app->confinement);
+    if (!drop_unfinished_uploads(app, error) || !open_store(app, error) || !open_parts(app, error)) {
         app_stop(app);
         return NULL;
     }
@@ -326,6 +363,7 @@ void app_stop(struct app *app)
     if (app->server != NULL) {
         server_stop(app->server, app->config->drain_ms);
     }
+    log_handlers_drain(); /* their streams are closed now */
     housekeeper_free(app->housekeeper);
     if (app->builder != NULL) {
         builder_stop(app->builder);
@@ -358,6 +396,7 @@ void app_stop(struct app *app)
     g_free(app->installation_id);
     g_free(app->organization_id);
     g_free(app->holder);
+    confinement_clear(&app->confinement);
     config_free(app->config);
     g_free(app);
 }

@@ -127,6 +127,15 @@ def test_api_speaks_any_route(cli, run):
     assert cli("api", "GET", "/v1/projects/no-such-project").code == 1
 
 
+def test_worker_without_a_port_hides_nothing(cli, api, project):
+    spec = {"project": project, "services": {"web": {"build": "."}, "worker": {"build": ".", "port": "none"}}}
+    api.put(f"/v1/projects/{project}/spec", spec).expect(200)
+    named = [s["name"] for s in cli("services", "list", "-p", project, "-o", "json").expect(0).json["services"]]
+    assert sorted(named) == ["web", "worker"]
+    cli("status", "worker", "-p", project).expect(0)
+    cli("env", "set", "A=b", "-s", "worker", "-p", project, "--no-deploy").expect(0)
+
+
 def test_lists_are_tables_json_or_yaml(cli, project):
     table = cli("projects", "list").expect(0).stdout
     assert project in table and "SLUG" in table.upper().splitlines()[0]

@@ -214,6 +214,7 @@ def test_delete_takes_everything_but_asks_first(deployed, engine):
 def test_status_shows_why(deployed):
     done = deployed.cli("status", "-e", "production").expect(0)
     assert "web" in done.stdout and re.search(r"healthy|running", done.stdout), str(done)
+    assert re.search(r"history .* is healthy \(GET /healthz: 200\): it gets traffic now", done.stdout), str(done)
     events = deployed.daemon.client.get(f"/v1/deployments/{deployed.deployments()[0]['id']}/events").expect(200).json
     assert all(event["message"] for event in events["events"]) and len(events["events"]) >= 3
 

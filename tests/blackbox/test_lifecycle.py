@@ -116,6 +116,25 @@ def test_unknown_key_in_the_file_is_refused_with_its_line(tmp_path):
     assert f"{file}:2" in done.stderr and "base_domain" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "rule"),
+    [
+        ("listen", "127.0.0.1:70000", "0..65535"),  # getaddrinfo would have made 4464 of it
+        ("edge_http", "8080", "HOST:PORT"),
+        ("network_pool", "10.0.0.0/30", "/8 to /24"),
+        ("public_url", "apps.example.com", "https://"),
+        ("roles", "api,builder", "reconcile"),
+        ("workers", "many", "1..256"),
+    ],
+)
+def test_bad_value_in_the_file_is_refused_with_its_line_and_rule(tmp_path, key, value, rule):
+    file = tmp_path / "switchyard.conf"
+    file.write_text(f"# a comment\n{key} = {value}\n")
+    done = run_switchyard("config", "--config", str(file))
+    assert done.returncode == 10, done.stdout
+    assert f"{file}:2: {key}: " in done.stderr and rule in done.stderr, done.stderr
+
+
 def test_migrations_go_down_and_up(store, store_url, switchyard):
     daemon = switchyard(store_url())
     base = ["--data-dir", str(daemon.data), "--store", daemon.store_url]

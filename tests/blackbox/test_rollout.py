@@ -94,6 +94,13 @@ def test_up_after_a_rollback_brings_the_newest_back(app):
     wait_until(lambda: app.ask("/env/COLOUR", "preview").body.strip() == b"red", 20, "it is back")
 
 
+def test_up_starts_what_was_scaled_to_nothing(app):
+    app.cli("up").expect(0)
+    app.cli("scale", "web=0", "-e", "preview").expect(0)
+    app.cli("up").expect(0)
+    assert app.version("preview") == "one"
+
+
 def test_release_is_deployed_by_its_version(app):
     app.cli("up").expect(0)
     app.set_version("two")

@@ -17,7 +17,6 @@ static const struct flag flags[] = {
 struct watch {
     struct cli *cli;
     char *last_id;
-    bool is_broken; /* stdout is gone */
 };
 
 /* --- which --------------------------------------------------------------------------------------- */
@@ -92,18 +91,13 @@ static bool on_event(const struct stream_event *event, void *arg)
 {
     struct watch *watch = arg;
     json_t *json = json_loads(event->data, JSON_REJECT_DUPLICATES, NULL);
-    if (event->id != NULL) {
-        g_free(watch->last_id);
-        watch->last_id = g_strdup(event->id);
-    }
     if (strcmp(event->type, "missed") == 0) {
         say(watch->cli, "some events were missed: %s", event->data);
     } else if (json != NULL) {
         show_event(watch->cli, json);
     }
     json_decref(json);
-    watch->is_broken = ferror(stdout) != 0;
-    return !watch->is_broken;
+    return ferror(stdout) == 0;
 }
 
 /* The API gives the newest first; people read downwards. */
@@ -119,27 +113,25 @@ static void show_past(struct watch *watch, const json_t *reply)
     }
 }
 
-/* A server that is stopped ends its streams; we go on with the next one. */
+/* Ctrl-C is how following ends. */
 static bool follow(struct watch *watch, const char *query, GError **error)
 {
     g_autofree char *target =
         g_strdup_printf("/v1/events%s%s", *query != '\0' ? "?" : "", *query != '\0' ? query + 1 : "");
     struct client *client = cli_client(watch->cli, error);
-    while (client != NULL && !watch->is_broken) {
-        GError *failure = NULL;
-        g_autofree char *after = g_strdup(watch->last_id);
-        if (!client_stream(client, target, after, 0, on_event, watch, &failure) ||
-            !client_pause(client, 500, &failure)) {
-            bool is_done = sy_error_code(failure) == SY_CANCELLED;
-            if (is_done) {
-                g_clear_error(&failure);
-            } else {
-                g_propagate_error(error, failure);
-            }
-            return is_done;
-        }
+    GError *failure = NULL;
+    if (client == NULL) {
+        return false;
     }
-    return client != NULL;
+    if (client_follow(client, target, watch->last_id, on_event, watch, &failure)) {
+        return true;
+    }
+    if (sy_error_code(failure) == SY_CANCELLED) {
+        g_clear_error(&failure);
+        return true;
+    }
+    g_propagate_error(error, failure);
+    return false;
 }
 
 static bool run(struct cli *cli, GError **error)

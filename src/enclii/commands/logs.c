@@ -108,8 +108,7 @@ static bool on_event(const struct stream_event *event, void *arg)
 static gpointer follow(gpointer data)
 {
     struct source *source = data;
-    source->is_read =
-        client_stream(source->client, source->target, source->after, 0, on_event, source, &source->failure);
+    source->is_read = client_follow(source->client, source->target, source->after, on_event, source, &source->failure);
     return NULL;
 }
 

@@ -72,6 +72,7 @@ static const struct engine_ops ops = {
     .image_pull = docker_image_pull,
     .image_remove = docker_image_remove,
     .image_list = docker_image_list,
+    .build_cache_bytes = docker_build_cache_bytes,
     .events = docker_events,
 };
 

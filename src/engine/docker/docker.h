@@ -122,6 +122,7 @@ bool docker_image_tag(struct engine *engine, const char *reference, const char *
                       GError **error);
 bool docker_image_pull(struct engine *engine, const char *reference, int64_t timeout_ms, GError **error);
 bool docker_image_remove(struct engine *engine, const char *reference, GError **error);
+bool docker_build_cache_bytes(struct engine *engine, int64_t *ret_bytes, GError **error);
 bool docker_image_list(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags, GError **error);
 
 bool docker_events(struct engine *engine, engine_event_fn fn, void *arg, const int *cancelled, GError **error);

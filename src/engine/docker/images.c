@@ -163,3 +163,12 @@ bool docker_image_list(struct engine *engine, const char *repository_prefix, GPt
     return docker_get(docker_of(engine), "/images/json", &reply, error) &&
            parse_image_tags(reply.body->str, reply.body->len, engine->installation, repository_prefix, ret_tags, error);
 }
+
+bool docker_build_cache_bytes(struct engine *engine, int64_t *ret_bytes, GError **error)
+{
+    struct docker *docker = docker_of(engine);
+    g_auto(http_reply_t) reply = {0};
+    const struct docker_call call = {.method = "GET", .path = "/system/df", .timeout_ms = DOCKER_CHANGE_MS};
+    return docker_call(docker, &call, &reply, error) &&
+           parse_build_cache(reply.body->str, reply.body->len, ret_bytes, error);
+}

@@ -337,6 +337,24 @@ bool parse_id(const char *text, size_t length, char **ret_id, GError **error)
     return true;
 }
 
+bool parse_build_cache(const char *text, size_t length, int64_t *ret_bytes, GError **error)
+{
+    g_autoptr(json_value) json = parse_json(text, length, JSON_OBJECT, error);
+    if (json == NULL) {
+        return false;
+    }
+    size_t i;
+    const json_t *record;
+    int64_t sum = 0;
+    json_array_foreach(json_object_get(json, "BuildCache"), i, record)
+    {
+        int64_t size = json_integer_value(json_object_get(record, "Size"));
+        sum += CLAMP(size, 0, INT64_MAX / 2 - sum);
+    }
+    *ret_bytes = sum;
+    return true;
+}
+
 bool parse_exit_code(const char *text, size_t length, int *ret_exit_code, GError **error)
 {
     g_autoptr(json_value) json = parse_json(text, length, JSON_OBJECT, error);

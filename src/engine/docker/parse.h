@@ -62,6 +62,8 @@ bool parse_event(const char *text, size_t length, struct parse_event *ret_event,
 
 /* {"Id": …} of a creation. */
 bool parse_id(const char *text, size_t length, char **ret_id, GError **error);
+/* The sum of {"BuildCache": [{"Size": …}]}; an engine without one (Podman) has none. */
+bool parse_build_cache(const char *text, size_t length, int64_t *ret_bytes, GError **error);
 /* {"StatusCode": …} of a wait. */
 bool parse_exit_code(const char *text, size_t length, int *ret_exit_code, GError **error);
 /* Whether a list has no entry. */

@@ -135,12 +135,27 @@ static GPtrArray *rows_of(const GPtrArray *all, const char *pair_id, guint *curs
     return rows;
 }
 
+/* One name twice would make the edge refuse the whole table: the generated one stays. */
+static void add_domain(struct edge_table *table, GHashTable *names, const struct domain *domain)
+{
+    g_autofree char *backend = edge_backend_name(domain->pair_id);
+    if (find_backend(table, backend) == NULL) {
+        return;
+    }
+    if (!g_hash_table_add(names, domain->domain)) {
+        log_event(LOG_WARN, "edge.host_repeated", "host", domain->domain, "service", domain->service_id, NULL);
+        return;
+    }
+    edge_table_add_host(table, domain->domain, backend);
+}
+
 static bool render(struct tx *tx, void *arg, GError **error)
 {
     struct rendering *rendering = arg;
     g_autoptr(GPtrArray) pairs = NULL;
     g_autoptr(GPtrArray) instances = NULL;
     g_autoptr(GPtrArray) domains = NULL;
+    g_autoptr(GHashTable) names = g_hash_table_new(g_str_hash, g_str_equal);
     edge_table_free(rendering->table);
     rendering->table = edge_table_new();
     if (!pair_list(tx, NULL, NULL, &pairs, error) || !instance_list(tx, NULL, &instances, error) ||
@@ -154,13 +169,12 @@ static bool render(struct tx *tx, void *arg, GError **error)
         if (pair->host != NULL && !add_backend(tx, rendering, pair, rows, error)) {
             return false;
         }
+        if (pair->host != NULL) {
+            g_hash_table_add(names, pair->host);
+        }
     }
     for (guint i = 0; i < domains->len; i++) {
-        const struct domain *domain = g_ptr_array_index(domains, i);
-        g_autofree char *backend = edge_backend_name(domain->pair_id);
-        if (find_backend(rendering->table, backend) != NULL) {
-            edge_table_add_host(rendering->table, domain->domain, backend);
-        }
+        add_domain(rendering->table, names, g_ptr_array_index(domains, i));
     }
     return true;
 }

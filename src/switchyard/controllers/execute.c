@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/crash_point.h"
 #include "base/error.h"
 #include "base/id.h"
 #include "base/log.h"
@@ -70,6 +71,60 @@ static bool supersede_serving(struct tx *tx, struct pass *pass, const struct pai
            history_of_deployment(tx, app, old, "deployment.superseded", message, ACTOR, pass->now_us, error);
 }
 
+/* When the instance that got requests last was told to leave, if this deployment made it; else 0. */
+static bool find_leaving(struct tx *tx, const struct pass *pass, const struct pair *pair,
+                         const struct deployment *deployment, int64_t *ret_us, GError **error)
+{
+    struct scope scope = app_scope(pass->controller->app);
+    const struct event_filter filter = {.service_id = pair->service_id, .deployment_id = pair->serving_deployment_id};
+    g_autoptr(GPtrArray) events = NULL;
+    *ret_us = 0;
+    if (!event_list_newest(tx, &scope, &filter, INT64_MAX, 20, &events, error)) {
+        return false;
+    }
+    for (guint i = 0; i < events->len && *ret_us == 0; i++) {
+        const struct event *event = g_ptr_array_index(events, i);
+        if (strcmp(event->type, "instance.draining") == 0 && event->created_us >= deployment->created_us) {
+            *ret_us = event->created_us;
+        }
+    }
+    return true;
+}
+
+/* A volume has one writer, so its service is stopped, then started: what that cost is part of the result. */
+static bool measure_gap(struct tx *tx, const struct pass *pass, const struct pair *pair, struct deployment *deployment,
+                        GError **error)
+{
+    const struct settings *settings = &deployment->value.settings;
+    bool has_one_writer = settings->volumes != NULL && settings->volumes->len > 0;
+    int64_t left_us = 0;
+    if (!has_one_writer || settings->replicas == 0 || pair->serving_deployment_id == NULL) {
+        return true;
+    }
+    if (!find_leaving(tx, pass, pair, deployment, &left_us, error)) {
+        return false;
+    }
+    int64_t back_us = pass->now_us;
+    for (guint i = 0; i < pass->rows->len; i++) {
+        const struct instance *row = g_ptr_array_index(pass->rows, i);
+        bool is_new = row->state == INSTANCE_ROUTED && strcmp(row->deployment_id, deployment->id) == 0;
+        back_us = is_new ? MIN(back_us, row->state_since_us) : back_us;
+    }
+    if (left_us > 0) {
+        deployment->gap_ms = MAX(back_us - left_us, 0) / 1000;
+    }
+    return true;
+}
+
+static char *finish_message(const char *reason, const struct deployment *deployment)
+{
+    if (deployment->gap_ms == CONTRACT_ABSENT) {
+        return g_strdup(reason);
+    }
+    return g_strdup_printf("%s; nothing ran for %.1f s, because its volume has one writer, and requests waited", reason,
+                           (double)deployment->gap_ms / 1000);
+}
+
 static bool finish(struct tx *tx, void *arg, GError **error)
 {
     struct change *change = arg;
@@ -86,7 +141,7 @@ static bool finish(struct tx *tx, void *arg, GError **error)
     if (!same || deployment->status != DEPLOYMENT_DEPLOYING) {
         return true;
     }
-    if (!supersede_serving(tx, pass, pair, deployment, error)) {
+    if (!measure_gap(tx, pass, pair, deployment, error) || !supersede_serving(tx, pass, pair, deployment, error)) {
         return false;
     }
     g_free(pair->serving_deployment_id);
@@ -95,16 +150,16 @@ static bool finish(struct tx *tx, void *arg, GError **error)
     deployment->requests_lost = change->lost;
     g_clear_pointer(&pair->status_reason, g_free);
     change->is_applied = true;
+    g_autofree char *message = finish_message(change->action->reason, deployment);
     return deployment_set_status(tx, deployment, DEPLOYMENT_RUNNING, pass->now_us, error) &&
            pair_update(tx, pair, pass->now_us, error) &&
-           history_of_deployment(tx, app, deployment, "deployment.running", change->action->reason, ACTOR, pass->now_us,
-                                 error);
+           history_of_deployment(tx, app, deployment, "deployment.running", message, ACTOR, pass->now_us, error);
 }
 
 static const char *failure_hint(const struct deployment *deployment, const char *code)
 {
     if (g_strcmp0(code, "HEALTH_FAILED") != 0) {
-        return sy_code_info(SY_DEPLOY_FAILED)->hint;
+        return "The reason and the last log lines tell why, as far as it said it. More: enclii logs, enclii events";
     }
     return deployment->value.settings.health.path != NULL ? "Does the program listen on 0.0.0.0:$PORT, and does the "
                                                             "health path answer 2xx or 3xx? See: enclii logs"
@@ -336,6 +391,7 @@ static bool write_change(struct pass *pass, const struct action *action, const c
     struct change change = {.pass = pass, .action = action};
     if (action->kind == ACTION_FINISH) {
         change.lost = losses_so_far(pass);
+        crash_point("deployment.before_finish");
     }
     if (action->kind == ACTION_FAIL) {
         change.tail = log_tail(pass, action->instance_id);
@@ -343,6 +399,9 @@ static bool write_change(struct pass *pass, const struct action *action, const c
     bool ok = store_write(pass->controller->app->store, name, fn, &change, error);
     g_free(change.tail);
     if (ok) {
+        if (action->kind == ACTION_FINISH) {
+            crash_point("deployment.after_finish");
+        }
         app_wake_events(pass->controller->app);
         controller_wake(pass->controller, pass->pair->id);
     }

@@ -12,6 +12,9 @@
 #include "base/file.h"
 #include "base/quantity.h"
 
+#define REST_US 100000
+#define MAX_REST_READS 16
+
 static bool wait_for(int fd, short events, int64_t deadline_us)
 {
     int64_t left_ms = (deadline_us - g_get_monotonic_time()) / 1000;
@@ -34,6 +37,16 @@ static int connect_within(int fd, const struct sockaddr_in *peer, int64_t deadli
     int failure = 0;
     socklen_t length = sizeof failure;
     return getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) == 0 ? failure : errno;
+}
+
+/* The rest of the reply, as far as it comes at once: closing on unread bytes resets the connection, and the program's log
+ * would fill with complaints about us. */
+static void read_rest(int fd, int64_t deadline_us)
+{
+    char rest[4096];
+    int64_t end_us = MIN(deadline_us, g_get_monotonic_time() + REST_US);
+    for (int i = 0; i < MAX_REST_READS && wait_for(fd, POLLIN, end_us) && recv(fd, rest, sizeof rest, 0) > 0; i++) {
+    }
 }
 
 /* The status of an HTTP/1.x reply, 0 when the peer does not speak HTTP, -1 when nothing came in time. */
@@ -59,6 +72,7 @@ static int ask(int fd, const char *host, const char *path, int64_t deadline_us)
         got += (size_t)n;
     }
     reply[got] = '\0';
+    read_rest(fd, deadline_us);
     int64_t status;
     reply[12] = '\0';
     bool is_http = strncmp(reply, "HTTP/1.", 7) == 0 && int_parse(reply + 9, 100, 599, &status);
@@ -77,8 +91,9 @@ void probe_instance(const char *address, int64_t port, const struct health_rule 
     }
     int failure = connect_within(fd, &peer, deadline_us);
     if (failure != 0) {
-        g_snprintf(ret_result->detail, sizeof ret_result->detail, "port %" G_GINT64_FORMAT ": %s", port,
-                   g_strerror(failure));
+        bool has_path = rule->path != NULL;
+        g_snprintf(ret_result->detail, sizeof ret_result->detail, "%s%.64s%sport %" G_GINT64_FORMAT ": %s",
+                   has_path ? "GET " : "", has_path ? rule->path : "", has_path ? ": " : "", port, g_strerror(failure));
         return;
     }
     if (rule->path == NULL) {

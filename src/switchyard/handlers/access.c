@@ -60,11 +60,26 @@ static bool authorise(struct request *request, const struct route *route, GError
 static GMutex at_work_lock;
 static GHashTable *at_work;
 
+/* What a request with a key carries with it (request_state). */
+struct replay_key {
+    char *id;
+    char *body_sha256;
+    bool is_kept; /* in the transaction of its effect */
+};
+
+static void replay_key_free(void *data)
+{
+    struct replay_key *key = data;
+    g_free(key->id);
+    g_free(key->body_sha256);
+    g_free(key);
+}
+
 static char *replay_id(struct request *request, const char *key)
 {
-    const struct caller *caller = request_caller(request);
+    const struct principal *principal = request_caller(request)->principal;
     const struct route *route = request_route(request);
-    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", caller->name, route->operation_id, key);
+    g_autofree char *text = g_strdup_printf("%s\n%s\n%s", principal->id, route->operation_id, key);
     return sha256_hex(text, strlen(text));
 }
 
@@ -98,12 +113,35 @@ static bool find(struct tx *tx, void *arg, GError **error)
     return idempotency_find(tx, replay->id, &replay->row, error);
 }
 
-static bool insert(struct tx *tx, void *arg, GError **error)
+static bool insert(struct tx *tx, const struct replay_key *key, int status, const char *body, bool *ret_kept,
+                   GError **error)
 {
-    return idempotency_insert(tx, arg, error);
+    struct idempotency row = {.id = key->id,
+                              .body_sha256 = key->body_sha256,
+                              .status = status,
+                              .body = (char *)body,
+                              .created_us = g_get_real_time()};
+    return idempotency_insert(tx, &row, row.created_us - REPLAY_US, ret_kept, error);
 }
 
-static bool look_up(struct request *request, const char *id, const char *body_sha256, bool *ret_replayed,
+bool access_keep_reply(struct request *request, struct tx *tx, GError **error)
+{
+    int status = 0;
+    const GString *body = reply_body(request, &status);
+    bool has_key = (request_route(request)->flags & ROUTE_IDEMPOTENT) != 0;
+    struct replay_key *key = has_key ? request_state(request) : NULL;
+    if (key == NULL) {
+        return true;
+    }
+    bool kept = false;
+    if (!insert(tx, key, status, body != NULL ? body->str : "", &kept, error)) {
+        return false;
+    }
+    key->is_kept = true;
+    return kept || sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
+}
+
+static bool look_up(struct request *request, const char *id, const char *request_sha256, bool *ret_replayed,
                     GError **error)
 {
     struct app *app = request_app(request);
@@ -116,47 +154,63 @@ static bool look_up(struct request *request, const char *id, const char *body_sh
     if (!*ret_replayed) {
         return true;
     }
-    if (strcmp(row->body_sha256, body_sha256) != 0) {
-        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another body");
+    if (strcmp(row->body_sha256, request_sha256) != 0) {
+        return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another request");
     }
     reply_header(request, "Idempotency-Replayed", "true");
     reply_json_take(request, (int)row->status, g_string_new(row->body));
     return true;
 }
 
-static bool begin(struct request *request, const char *key, const char *body_sha256, bool *ret_replayed, GError **error)
+static bool begin(struct request *request, const char *text, const char *request_sha256, bool *ret_replayed,
+                  GError **error)
 {
-    g_autofree char *id = replay_id(request, key);
+    g_autofree char *id = replay_id(request, text);
     *ret_replayed = false;
     if (!enter(id)) {
         return sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
     }
-    bool ok = look_up(request, id, body_sha256, ret_replayed, error);
+    bool ok = look_up(request, id, request_sha256, ret_replayed, error);
     if (!ok || *ret_replayed) {
         leave(id);
+        return ok;
     }
-    return ok;
+    struct replay_key *key = g_new0(struct replay_key, 1);
+    key->id = g_steal_pointer(&id);
+    key->body_sha256 = g_strdup(request_sha256);
+    request_set_state(request, key, replay_key_free);
+    return true;
 }
 
-/* body NULL: nothing is to be kept, so that the request may be tried again. */
-static void finish(struct request *request, const char *key, const char *body_sha256, int status, const char *body,
+struct late_reply {
+    const struct replay_key *key;
+    int status;
+    const char *body;
+};
+
+static bool insert_late(struct tx *tx, void *arg, GError **error)
+{
+    const struct late_reply *late = arg;
+    bool ignored = false;
+    return insert(tx, late->key, late->status, late->body, &ignored, error);
+}
+
+/* A refusal changed nothing: it has a transaction of its own, and one that a crash forgets is decided anew. */
+static void finish(struct request *request, const char *text, const char *request_sha256, int status, const char *body,
                    size_t length)
 {
     struct app *app = request_app(request);
-    g_autofree char *id = replay_id(request, key);
-    if (body != NULL) {
+    const struct replay_key *key = request_state(request);
+    bool is_kept = status < 400 && key->is_kept;
+    if (body != NULL && !is_kept) {
         g_autoptr(GError) error = NULL;
-        g_autofree char *text = g_strndup(body, length);
-        struct idempotency row = {.id = id,
-                                  .body_sha256 = (char *)body_sha256,
-                                  .status = status,
-                                  .body = text,
-                                  .created_us = g_get_real_time()};
-        if (!store_write(app->store, "idempotency_insert", insert, &row, &error)) {
+        g_autofree char *copy = g_strndup(body, length);
+        struct late_reply late = {.key = key, .status = status, .body = copy};
+        if (!store_write(app->store, "idempotency_insert", insert_late, &late, &error)) {
             log_failure("idempotency.not_kept", error, NULL);
         }
     }
-    leave(id);
+    leave(key->id);
 }
 
 /* What changed something, and what was refused; the rest is counted only (see /metrics). */

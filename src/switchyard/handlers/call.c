@@ -2,6 +2,9 @@
 
 #include <string.h>
 
+#include "base/crash_point.h"
+#include "switchyard/handlers/access.h"
+
 #define UNPAGED_LIMIT 1000
 
 void call_init(struct call *call, struct request *request)
@@ -41,6 +44,31 @@ bool call_write(struct call *call, store_fn fn, GError **error)
         return false;
     }
     app_wake_events(call->app);
+    return true;
+}
+
+static bool create_and_reply(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    if (!call->fn(tx, call, error)) {
+        return false;
+    }
+    call->reply(call);
+    crash_point("request.before_key");
+    bool ok = access_keep_reply(call->request, tx, error);
+    crash_point("request.before_commit");
+    return ok;
+}
+
+bool call_create(struct call *call, store_fn fn, call_reply_fn reply, GError **error)
+{
+    call->fn = fn;
+    call->reply = reply;
+    if (!call_write(call, create_and_reply, error)) {
+        reply_discard(call->request);
+        return false;
+    }
+    crash_point("request.after_commit");
     return true;
 }
 

@@ -10,6 +10,10 @@
 #include "switchyard/operations/deploy.h"
 #include "switchyard/operations/history.h"
 
+struct call;
+/* Sets the reply from the outputs of the transaction. */
+typedef void (*call_reply_fn)(struct call *call);
+
 struct call {
     struct app *app;
     struct request *request;
@@ -17,6 +21,8 @@ struct call {
     const char *actor;
     int64_t now_us;
     void *argument; /* of the handler, for its transaction */
+    store_fn fn;    /* call_create's */
+    call_reply_fn reply;
     /* Outputs of the transaction; reset by call_reset when it runs again, freed at the end. */
     void *row, *second;
     GPtrArray *rows, *more;
@@ -35,6 +41,10 @@ bool call_read(struct call *call, store_fn fn, GError **error) G_GNUC_WARN_UNUSE
 
 /* Wakes the hub after the commit. */
 bool call_write(struct call *call, store_fn fn, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* As call_write, for routes that take an Idempotency-Key: `reply` runs at the end of the transaction, and what it has set is kept
+ * under the key in the same transaction, so that no crash comes between the change and its key. It may run again, as fn. */
+bool call_create(struct call *call, store_fn fn, call_reply_fn reply, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 static inline const char *call_parameter(const struct call *call, const char *name)
 {

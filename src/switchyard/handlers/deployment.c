@@ -35,11 +35,10 @@ bool deployment_deploy(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, deploy, error)) {
+    if (!call_create(&call, deploy, reply_deployment, error)) {
         return false;
     }
     app_wake_pair(call.app, ((const struct deployment *)call.row)->pair_id);
-    reply_deployment(&call);
     return true;
 }
 
@@ -171,10 +170,9 @@ bool deployment_rollback(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, rollback, error)) {
+    if (!call_create(&call, rollback, reply_deployment, error)) {
         return false;
     }
     app_wake_pair(call.app, ((const struct deployment *)call.row)->pair_id);
-    reply_deployment(&call);
     return true;
 }

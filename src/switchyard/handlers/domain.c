@@ -1,6 +1,8 @@
 /* Custom host names. */
 #include <netdb.h>
 
+#include "base/error.h"
+#include "model/spec.h"
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
 
@@ -17,6 +19,24 @@ static bool tell(struct tx *tx, const struct call *call, const struct service *s
     return history_append(tx, call->app, &what, call->now_us, error);
 }
 
+/* A name that nothing can ever be routed to would only look as if it worked. */
+static bool check_is_routed(const struct service *service, const struct pair *pair, GError **error)
+{
+    struct settings settings;
+    contract_copy(&settings_type, &settings, &service->settings);
+    bool ok = settings_apply_overrides(&settings, pair->overrides, "", error);
+    if (ok && settings.port == 0) {
+        ok = sy_fail(error, SY_CONFLICT, "%s has no port, so nothing can be routed to it", service->name);
+        sy_error_set_hint(error, "Give it a port in enclii.yaml first, then deploy.");
+    } else if (ok && settings.is_public == 0) {
+        ok = sy_fail(error, SY_CONFLICT, "%s is not public: it is reached by its name inside the environment only",
+                     service->name);
+        sy_error_set_hint(error, "Remove public: false in enclii.yaml first, then deploy.");
+    }
+    contract_clear(&settings_type, &settings);
+    return ok;
+}
+
 static bool create(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
@@ -29,7 +49,8 @@ static bool create(struct tx *tx, void *arg, GError **error)
     if (!call_service(tx, call, &service, error) ||
         !call_environment(tx, call, service, named != NULL ? named : "production", &environment, error) ||
         !pair_ensure(tx, service, environment, service->project, call->app->config->base_domain, call->now_us, &pair,
-                     error)) {
+                     error) ||
+        !check_is_routed(service, pair, error)) {
         return false;
     }
     struct domain *row = contract_dup(&domain_type, body);
@@ -48,15 +69,19 @@ static bool create(struct tx *tx, void *arg, GError **error)
     return domain_insert(tx, row, error) && tell(tx, call, service, row, "domain.added", "added", error);
 }
 
+static void reply_domain(struct call *call)
+{
+    reply_object(call->request, &domain_type, call->row, 0);
+}
+
 bool domain_create(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, create, error)) {
+    if (!call_create(&call, create, reply_domain, error)) {
         return false;
     }
     app_wake_edge(call.app);
-    reply_object(request, &domain_type, call.row, 0);
     return true;
 }
 

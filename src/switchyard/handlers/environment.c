@@ -32,15 +32,16 @@ static bool create(struct tx *tx, void *arg, GError **error)
     return environment_make(tx, call, project, call->row, error);
 }
 
+static void reply_created(struct call *call)
+{
+    reply_object(call->request, &environment_type, call->row, ((const struct environment *)call->row)->revision);
+}
+
 bool environment_create(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, create, error)) {
-        return false;
-    }
-    reply_object(request, &environment_type, call.row, ((const struct environment *)call.row)->revision);
-    return true;
+    return call_create(&call, create, reply_created, error);
 }
 
 static bool list(struct tx *tx, void *arg, GError **error)

@@ -82,3 +82,6 @@ HANDLER(system_health);
 HANDLER(system_live);
 HANDLER(system_ready);
 HANDLER(system_metrics);
+
+/* Waits for the threads that follow logs for streams; after server_stop has closed them. */
+void log_handlers_drain(void);

@@ -162,6 +162,37 @@ static bool reply_records(struct call *call, const struct log_query *query, GErr
     return true;
 }
 
+/* --- threads that outlive their request: the daemon waits for them before it takes its parts away ------------------------- */
+
+static GMutex threads_lock; /* guards n_threads */
+static GCond threads_ended;
+static int n_threads;
+
+static void start_thread(const char *name, GThreadFunc fn, void *arg)
+{
+    g_mutex_lock(&threads_lock);
+    n_threads++;
+    g_mutex_unlock(&threads_lock);
+    g_thread_unref(g_thread_new(name, fn, arg));
+}
+
+static void thread_ends(void)
+{
+    g_mutex_lock(&threads_lock);
+    n_threads--;
+    g_cond_broadcast(&threads_ended);
+    g_mutex_unlock(&threads_lock);
+}
+
+void log_handlers_drain(void)
+{
+    g_mutex_lock(&threads_lock);
+    while (n_threads > 0) {
+        g_cond_wait(&threads_ended, &threads_lock);
+    }
+    g_mutex_unlock(&threads_lock);
+}
+
 /* --- as a stream ------------------------------------------------------------------------------------------------------------- */
 
 struct following {
@@ -221,13 +252,14 @@ static gpointer end_following(gpointer data)
     g_mutex_unlock(&following->lock);
     log_follow_stop(following->follow);
     following_free(following);
+    thread_ends();
     return NULL;
 }
 
 /* Runs on a loop, which must not wait for the follower: a thread of its own does. */
 static void on_stream_close(void *arg)
 {
-    g_thread_unref(g_thread_new("follow-end", end_following, arg));
+    start_thread("follow-end", end_following, arg);
 }
 
 /* Takes the stream's reference. */
@@ -356,6 +388,7 @@ static gpointer watch_build(gpointer data)
     g_free(watching->release_id);
     g_free(watching->key);
     g_free(watching);
+    thread_ends();
     return NULL;
 }
 
@@ -383,7 +416,7 @@ bool log_of_build(struct request *request, GError **error)
     watching->following = following;
     watching->release_id = g_strdup(((const struct release *)call.row)->id);
     watching->key = g_strdup(call.text);
-    g_thread_unref(g_thread_new("build-watch", watch_build, watching));
+    start_thread("build-watch", watch_build, watching);
     return true;
 }
 

@@ -35,15 +35,16 @@ static bool create(struct tx *tx, void *arg, GError **error)
     return project_make(tx, call, call->row, error);
 }
 
+static void reply_created(struct call *call)
+{
+    reply_object(call->request, &project_type, call->row, ((const struct project *)call->row)->revision);
+}
+
 bool project_create(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, create, error)) {
-        return false;
-    }
-    reply_object(request, &project_type, call.row, ((const struct project *)call.row)->revision);
-    return true;
+    return call_create(&call, create, reply_created, error);
 }
 
 static bool list(struct tx *tx, void *arg, GError **error)

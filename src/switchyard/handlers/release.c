@@ -143,18 +143,22 @@ static bool build(struct tx *tx, void *arg, GError **error)
     return queue_build(tx, call, service, call->row, error);
 }
 
+static void reply_build(struct call *call)
+{
+    const struct release *release = call->row;
+    reply_status_object(call->request, call->flag ? 200 : 201, &release_type, release, release->revision);
+}
+
 bool release_build(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, build, error)) {
+    if (!call_create(&call, build, reply_build, error)) {
         return false;
     }
-    const struct release *release = call.row;
     if (!call.flag) {
         app_wake_builder(call.app);
     }
-    reply_status_object(request, call.flag ? 200 : 201, &release_type, release, release->revision);
     return true;
 }
 

@@ -38,15 +38,16 @@ static bool create(struct tx *tx, void *arg, GError **error)
            history_append(tx, call->app, &what, call->now_us, error);
 }
 
+static void reply_created(struct call *call)
+{
+    reply_object(call->request, &service_type, call->row, ((const struct service *)call->row)->revision);
+}
+
 bool service_create(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, create, error)) {
-        return false;
-    }
-    reply_object(request, &service_type, call.row, ((const struct service *)call.row)->revision);
-    return true;
+    return call_create(&call, create, reply_created, error);
 }
 
 static bool list(struct tx *tx, void *arg, GError **error)
@@ -303,16 +304,20 @@ static bool restart(struct tx *tx, void *arg, GError **error)
     return repeat(tx, call, DEPLOYMENT_RESTART, environment, CONTRACT_ABSENT, error);
 }
 
+static void reply_deployment(struct call *call)
+{
+    const struct deployment *deployment = call->row;
+    reply_object(call->request, &deployment_type, deployment, deployment->revision);
+}
+
 static bool reply_repeated(struct request *request, store_fn fn, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, fn, error)) {
+    if (!call_create(&call, fn, reply_deployment, error)) {
         return false;
     }
-    const struct deployment *deployment = call.row;
-    app_wake_pair(call.app, deployment->pair_id);
-    reply_object(request, &deployment_type, deployment, deployment->revision);
+    app_wake_pair(call.app, ((const struct deployment *)call.row)->pair_id);
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/crash_point.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "switchyard/handlers/call.h"
@@ -86,6 +87,7 @@ static struct upload *begin(struct request *request, GError **error)
     upload->fd = open(upload->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (upload->fd < 0) {
         sy_fail_errno(error, errno, "cannot write the upload");
+        disk_full_explain(folder, error);
         g_clear_pointer(&upload->path, g_free);
         upload_free(upload);
         return NULL;
@@ -113,7 +115,11 @@ bool source_receive(struct request *request, const void *bytes, size_t length, b
         return false;
     }
     g_checksum_update(upload->digest, bytes, (gssize)length);
-    return length == 0 || fd_write_all(upload->fd, bytes, length, error);
+    if (length > 0 && !fd_write_all(upload->fd, bytes, length, error)) {
+        disk_full_explain(upload->path, error);
+        return false;
+    }
+    return true;
 }
 
 /* The file has its name and is on disk before the row says that it is there. */
@@ -124,10 +130,14 @@ static bool keep_file(struct upload *upload, const char *path, GError **error)
         return false;
     }
     g_auto(fd_t) folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    crash_point("source.before_rename");
     if (fdatasync(upload->fd) != 0 || rename(upload->path, path) != 0 || folder_fd < 0 || fsync(folder_fd) != 0) {
-        return sy_fail_errno(error, errno, "cannot keep the upload");
+        sy_fail_errno(error, errno, "cannot keep the upload");
+        disk_full_explain(folder, error);
+        return false;
     }
     g_clear_pointer(&upload->path, g_free);
+    crash_point("source.after_rename");
     return true;
 }
 

@@ -128,16 +128,20 @@ static bool create(struct tx *tx, void *arg, GError **error)
            tell(tx, call, service, row, "created", error) && redeploy(tx, call, service, row->environment_id, error);
 }
 
+static void reply_variable(struct call *call)
+{
+    mask(call->row);
+    reply_object(call->request, &variable_type, call->row, ((const struct variable *)call->row)->revision);
+}
+
 static bool reply_written(struct request *request, store_fn fn, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, fn, error)) {
+    if (!call_create(&call, fn, reply_variable, error)) {
         return false;
     }
-    mask(call.row);
     reply_deployed(&call);
-    reply_object(request, &variable_type, call.row, ((const struct variable *)call.row)->revision);
     return true;
 }
 

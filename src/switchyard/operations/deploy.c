@@ -57,12 +57,38 @@ static bool check_way_back(struct tx *tx, const struct app *app, const struct pa
            sy_fail(error, SY_NO_WAY_BACK, "the image of release %s, which serves now, is gone", release->version);
 }
 
-static bool make_value(struct tx *tx, const struct app *app, const struct deploy_order *order,
-                       const struct service *service, struct pair *pair, const struct release *release,
-                       struct deployment_value *value, GError **error)
+struct place {
+    struct service *service;
+    struct environment *environment;
+    struct pair *pair;
+};
+
+static void place_clear(struct place *place)
 {
-    contract_clear(&settings_type, &value->settings);
-    contract_copy(&settings_type, &value->settings, &service->settings);
+    contract_object_free(place->service);
+    contract_object_free(place->environment);
+    contract_object_free(place->pair);
+}
+typedef struct place place_t;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place_t, place_clear)
+
+/* A host name leads to one environment: to production, unless another one's overrides name it. */
+static void start_from(const struct service *service, const struct environment *environment, struct settings *settings)
+{
+    contract_clear(&settings_type, settings);
+    contract_copy(&settings_type, settings, &service->settings);
+    if (strcmp(environment->name, "production") != 0) {
+        g_clear_pointer(&settings->domains, g_strfreev);
+    }
+}
+
+static bool make_value(struct tx *tx, const struct app *app, const struct deploy_order *order,
+                       const struct place *place, const struct release *release, struct deployment_value *value,
+                       GError **error)
+{
+    const struct service *service = place->service;
+    struct pair *pair = place->pair;
+    start_from(service, place->environment, &value->settings);
     if (!settings_apply_overrides(&value->settings, pair->overrides, "", error)) {
         return false;
     }
@@ -196,21 +222,6 @@ static bool make_desired(struct tx *tx, const struct app *app, const struct depl
                                  error);
 }
 
-struct place {
-    struct service *service;
-    struct environment *environment;
-    struct pair *pair;
-};
-
-static void place_clear(struct place *place)
-{
-    contract_object_free(place->service);
-    contract_object_free(place->environment);
-    contract_object_free(place->pair);
-}
-typedef struct place place_t;
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place_t, place_clear)
-
 static bool find_place(struct tx *tx, const struct app *app, const struct deploy_order *order, struct place *place,
                        GError **error)
 {
@@ -230,7 +241,7 @@ bool operation_deploy(struct tx *tx, const struct app *app, const struct deploy_
     if (!find_place(tx, app, order, &place, error) ||
         !release_by_reference(tx, &order->scope, order->service_id, order->release, &release, error) ||
         !check_release(release, error) || !check_way_back(tx, app, place.pair, error) ||
-        !make_value(tx, app, order, place.service, place.pair, release, &deployment->value, error) ||
+        !make_value(tx, app, order, &place, release, &deployment->value, error) ||
         !make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, NULL, deployment,
                       error)) {
         return false;
@@ -262,7 +273,7 @@ bool operation_repeat(struct tx *tx, const struct app *app, const struct deploy_
     if (order->kind == DEPLOYMENT_CONFIG) {
         struct deploy_order with_replicas = *order;
         with_replicas.replicas = current->value.settings.replicas;
-        if (!make_value(tx, app, &with_replicas, place.service, place.pair, release, &deployment->value, error)) {
+        if (!make_value(tx, app, &with_replicas, &place, release, &deployment->value, error)) {
             return false;
         }
     } else {

@@ -235,6 +235,20 @@ static bool collect_leftovers(struct collection *collection, GError **error)
     return true;
 }
 
+/* Told, never taken: the cache's records say of nobody that he made them. */
+static void tell_build_cache(struct collection *collection)
+{
+    struct engine *engine = collection->app->engine;
+    int64_t bytes = 0;
+    g_autoptr(GError) error = NULL;
+    if (!engine->ops->build_cache_bytes(engine, &bytes, &error)) {
+        log_failure("gc.build_cache_unknown", error, NULL);
+    } else if (bytes > 0) {
+        tell(collection, "build cache", "of the engine", false,
+             "shared by everybody who builds with this engine; bounded by the engine's own builder.gc setting", bytes);
+    }
+}
+
 static bool collect_logs(struct collection *collection, GError **error)
 {
     int64_t freed_bytes = 0;
@@ -286,6 +300,9 @@ bool gc_run(struct app *app, unsigned flags, struct gc_report **ret_report, GErr
     ok = ok && collect_images(&collection, error) && collect_sources(&collection, error) &&
          collect_logs(&collection, error) && collect_leftovers(&collection, error) &&
          (report->dry_run > 0 || store_write(app->store, "gc_rows", trim_rows, &collection, error));
+    if (ok) {
+        tell_build_cache(&collection);
+    }
     g_clear_pointer(&collection.releases, g_ptr_array_unref);
     g_clear_pointer(&collection.sources, g_ptr_array_unref);
     g_clear_pointer(&collection.needed, g_hash_table_unref);

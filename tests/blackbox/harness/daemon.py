@@ -29,6 +29,7 @@ class Daemon:
         self.engine = engine
         self.roles = roles
         self.options = list(options)
+        self.variables = {}  # of its environment, beside the few that all have
         self.process = None
         self.starts = 0
 
@@ -48,7 +49,7 @@ class Daemon:
         with open(self.log("stdout"), "wb") as out, open(self.log("stderr"), "wb") as err:
             self.process = subprocess.Popen(
                 self.arguments(), stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder,
-                env=environment(),
+                env=environment(**self.variables),
             )  # fmt: skip
         return self
 

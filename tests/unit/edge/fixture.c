@@ -8,7 +8,8 @@
 struct edge *fixture_open(const struct fixture *fixture, const char *listen)
 {
     g_autoptr(GError) error = NULL;
-    const struct edge_options options = {.folder = fixture->folder, .listen = listen, .program = "haproxy"};
+    struct edge_options options = {.folder = fixture->folder, .listen = listen, .program = "haproxy"};
+    edge_choose_user(&options);
     struct edge *edge = edge_new(&options, &error);
     g_assert_no_error(error);
     return edge;

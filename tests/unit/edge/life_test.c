@@ -1,5 +1,6 @@
 /* HAProxy as a process: found, started, killed, in the way of others. */
 #include <arpa/inet.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -171,13 +172,13 @@ static void full_log_does_not_stop_traffic(void)
     struct edge_processes processes = {0};
     struct stat found;
     struct rlimit limit;
-    struct peer *peer = serve_one(fixture.edge, 0);
     g_autofree char *path = g_build_filename(fixture.folder, "access.log", NULL);
     g_assert_true(edge_ask_processes(fixture.edge, &processes, &error));
-    g_assert_cmpint(prlimit((pid_t)processes.worker, RLIMIT_FSIZE, NULL, &limit), ==, 0);
+    g_assert_cmpint(prlimit((pid_t)processes.master, RLIMIT_FSIZE, NULL, &limit), ==, 0);
     g_assert_cmpint(limit.rlim_cur, ==, 256 << 20);
-    limit.rlim_cur = 500;
-    g_assert_cmpint(prlimit((pid_t)processes.worker, RLIMIT_FSIZE, &limit, NULL), ==, 0);
+    limit.rlim_cur = 500; /* of the master, whose next worker has it too */
+    g_assert_cmpint(prlimit((pid_t)processes.master, RLIMIT_FSIZE, &limit, NULL), ==, 0);
+    struct peer *peer = serve_one(fixture.edge, 0);
     for (int i = 0; i < 20; i++) {
         g_free(body_of(fixture.edge, "one.localhost", "/", 200));
     }
@@ -349,7 +350,7 @@ static void sockets_are_for_the_owner_only(void)
     if (!fixture_init(&fixture)) {
         return;
     }
-    static const char *const names[] = {"stats.sock", "master.sock", "forward.sock"};
+    static const char *const names[] = {"stats.sock", "master.sock", "jail/late"};
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         struct stat found;
         g_autofree char *path = g_build_filename(fixture.folder, names[i], NULL);
@@ -357,6 +358,42 @@ static void sockets_are_for_the_owner_only(void)
         g_assert_cmpint(found.st_mode & 0777, ==, 0600);
     }
     fixture_done(&fixture);
+}
+
+static unsigned uid_of(int64_t pid)
+{
+    g_autofree char *status = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/status", pid);
+    g_autofree char *text = file_read(status, 65536, NULL, NULL);
+    const char *line = text != NULL ? strstr(text, "\nUid:\t") : NULL;
+    return line != NULL ? (unsigned)g_ascii_strtoull(line + 6, NULL, 10) : ~0U;
+}
+
+/* Root binds the port and reloads; what visitors send is read by a user that can reach nothing. */
+static void workers_of_root_are_nobody_in_an_empty_place(void)
+{
+    struct fixture fixture;
+    if (geteuid() != 0) {
+        g_test_skip("only root can give processes to another user");
+        return;
+    }
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    g_autoptr(GError) error = NULL;
+    struct edge_processes processes = {0};
+    char target[PATH_MAX] = "";
+    struct peer *peer = serve_one(fixture.edge, 0); /* by a reload */
+    g_assert_true(edge_ask_processes(fixture.edge, &processes, &error));
+    g_assert_cmpuint(uid_of(processes.master), ==, 0);
+    g_assert_cmpuint(uid_of(processes.worker), ==, fixture.edge->options.uid);
+    g_assert_cmpuint(fixture.edge->options.uid, !=, 0);
+    g_autofree char *root = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/root", processes.worker);
+    g_autofree char *jail = g_build_filename(fixture.folder, "jail", NULL);
+    g_assert_cmpint(readlink(root, target, sizeof target - 1), >, 0);
+    g_assert_cmpstr(target, ==, jail);
+    g_free(body_of(fixture.edge, "one.localhost", "/", 200));
+    fixture_done(&fixture);
+    peer_free(peer);
 }
 
 static void access_log_is_cut_in_place_and_goes_on(void)
@@ -421,6 +458,7 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/life/refused", refused_configuration_is_told_and_the_old_one_stays);
     g_test_add_func("/edge/life/damaged", damaged_file_does_not_keep_it_from_starting);
     g_test_add_func("/edge/life/sockets", sockets_are_for_the_owner_only);
+    g_test_add_func("/edge/life/user", workers_of_root_are_nobody_in_an_empty_place);
     g_test_add_func("/edge/life/log", access_log_is_cut_in_place_and_goes_on);
     g_test_add_func("/edge/life/folder", folder_that_cannot_work_is_refused);
     return g_test_run();

@@ -281,6 +281,23 @@ static void lost_stream_goes_on_after_the_last_event(void)
     g_assert_nonnull(strstr(peer_request(peer, 1), "Last-Event-ID: 7\r\n"));
 }
 
+static void followed_stream_goes_on_when_the_server_ends_it(void)
+{
+    g_autofree char *first_data = chunk("id: 7\ndata: a\n\n");
+    g_autofree char *second_data = chunk("id: 8\ndata: b\n\n");
+    g_autofree char *first = g_strconcat(stream_head, first_data, "0\r\n\r\n", NULL);
+    g_autofree char *second = g_strconcat(stream_head, second_data, "0\r\n\r\n", NULL);
+    g_autoptr(peer_t) peer = peer_new((const char *const[]){first, second, NULL}, 0);
+    g_autoptr(client_t) client = new_client(peer, NULL);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+    struct seen seen = {.text = text, .enough = 2};
+    g_assert_true(client_follow(client, "/v1/events", NULL, see, &seen, &error));
+    g_assert_no_error(error);
+    g_assert_cmpstr(text->str, ==, "[7 message a][8 message b]");
+    g_assert_nonnull(strstr(peer_request(peer, 1), "Last-Event-ID: 7\r\n"));
+}
+
 static void stream_ends_when_the_callback_says_so(void)
 {
     g_autofree char *data = chunk("data: a\n\ndata: b\n\ndata: c\n\n");
@@ -347,6 +364,7 @@ int main(int argc, char **argv)
     TEST(list_that_is_none_is_an_error);
     TEST(stream_comes_out_the_same_however_it_is_cut);
     TEST(lost_stream_goes_on_after_the_last_event);
+    TEST(followed_stream_goes_on_when_the_server_ends_it);
     TEST(stream_ends_when_the_callback_says_so);
     TEST(refused_stream_is_an_error_at_once);
     TEST(stream_ends_at_its_deadline_in_spite_of_reconnections);

@@ -354,6 +354,18 @@ static void a_folder_in_an_archive_is_read_back(void)
     g_assert_null(tar_folder("data", INT64_C(1) << 40, 1, 0755));
 }
 
+static void build_cache_is_summed_whoever_made_it(void)
+{
+    static const char text[] =
+        "{\"LayersSize\":5,\"BuildCache\":[{\"ID\":\"a\",\"Size\":1000},{\"ID\":\"b\",\"Size\":24}]}";
+    int64_t bytes = -1;
+    g_assert_true(parse_build_cache(text, strlen(text), &bytes, NULL));
+    g_assert_cmpint(bytes, ==, 1024);
+    g_assert_true(parse_build_cache("{\"BuildCache\":null}", 19, &bytes, NULL));
+    g_assert_cmpint(bytes, ==, 0);
+    g_assert_false(parse_build_cache("[]", 2, &bytes, NULL));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -368,6 +380,7 @@ int main(int argc, char **argv)
     g_test_add_func("/parse/lowest_tcp_port_counts", lowest_tcp_port_counts);
     g_test_add_func("/parse/tags_are_found_by_prefix_or_label", tags_are_found_by_prefix_or_label);
     g_test_add_func("/parse/every_subnet_is_told_and_only_our_networks", every_subnet_is_told_and_only_our_networks);
+    g_test_add_func("/parse/build_cache_is_summed_whoever_made_it", build_cache_is_summed_whoever_made_it);
     g_test_add_func("/parse/words_are_one_bounded_line", words_are_one_bounded_line);
     g_test_add_func("/parse/the_owner_is_not_for_the_caller_to_choose", the_owner_is_not_for_the_caller_to_choose);
     g_test_add_func("/parse/without_limits_nothing_is_limited_but_processes",

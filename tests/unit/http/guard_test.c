@@ -90,6 +90,7 @@ static void ambiguous_heads_are_refused(void)
         CASE(START "X: a\x01\r\n" END),
         CASE(START "X: a\x7f\r\n" END),
         CASE(START "Host: other\r\n" END),
+        CASE(START "Authorization: Bearer a\r\nauthorization: Bearer b\r\n" END),
         CASE("GET / HTTP/1.1\r\n" END),
         CASE("GET / HTTP/1.1\r\nHost: a b\r\n" END),
         CASE("GET / HTTP/1.1\r\nHost: a/b\r\n" END),

@@ -276,6 +276,17 @@ static void idempotency_hooks_run_around_the_handler(void)
     app_stop(app);
 }
 
+static void idempotency_tells_queries_apart(void)
+{
+    struct app *app = app_start(NULL);
+    g_autoptr(client_reply_t) first = post(app, "/v1/items", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
+    g_autoptr(client_reply_t) plan =
+        post(app, "/v1/items?dry_run=true", TOKEN "Idempotency-Key: k1\r\n", "{\"name\":\"web\"}");
+    g_assert_cmpint(first->status, ==, 201);
+    g_assert_cmpint(plan->status, ==, 409);
+    app_stop(app);
+}
+
 static void idempotency_keeps_refusals_but_not_denials(void)
 {
     struct app *app = app_start(NULL);
@@ -369,6 +380,7 @@ int main(int argc, char **argv)
                     media_type_is_checked_where_a_body_is_expected);
     g_test_add_func("/http/patch_hands_the_json_to_the_handler", patch_hands_the_json_to_the_handler);
     g_test_add_func("/http/idempotency_hooks_run_around_the_handler", idempotency_hooks_run_around_the_handler);
+    g_test_add_func("/http/idempotency_tells_queries_apart", idempotency_tells_queries_apart);
     g_test_add_func("/http/idempotency_keeps_refusals_but_not_denials", idempotency_keeps_refusals_but_not_denials);
     g_test_add_func("/http/unix_socket_names_its_peer", unix_socket_names_its_peer);
     g_test_add_func("/http/requests_are_counted_per_route", requests_are_counted_per_route);

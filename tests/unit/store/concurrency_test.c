@@ -125,7 +125,10 @@ static void threads_share_commits(struct fixture *fixture)
     }
     g_assert_cmpint(count_items(fixture->store), ==, N_THREADS * WRITES_EACH);
     struct store_stats stats;
-    store_stats(fixture->store, &stats);
+    int64_t deadline_us = g_get_monotonic_time() + 5 * G_USEC_PER_SEC;
+    do { /* the writer answers before it is done */
+        store_stats(fixture->store, &stats);
+    } while (stats.in_use > 0 && g_get_monotonic_time() < deadline_us);
     g_test_message("%d writes, %d commits", (int)stats.writes, (int)stats.commits);
     g_assert_cmpint(stats.writes, ==, N_THREADS * WRITES_EACH);
     g_assert_cmpint(stats.in_use, ==, 0);
@@ -164,7 +167,8 @@ static void check_group(struct fixture *fixture, const char *bad_text, enum sy_c
     store_stats(fixture->store, &after);
     g_assert_cmpint(count_items(fixture->store), ==, 5);
     if (fixture->dialect == STORE_SQLITE) {
-        g_assert_cmpint(after.commits - before.commits, ==, n_commits);
+        /* A group also ends when it has taken its time: on a busy machine it is cut elsewhere than where it would be. */
+        g_assert_cmpint(ABS(after.commits - before.commits - n_commits), <=, 1);
     }
 }
 

@@ -1,0 +1,95 @@
+"""What enclii.yaml can say beside one public service: domains, workers, inner services, volumes, release commands."""
+
+import pytest
+import yaml
+from harness.app import App
+from harness.cli import Cli
+from harness.process import wait_until
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def app(engine_daemon, engine_cli, tmp_path, run):
+    return App(engine_daemon, engine_cli, tmp_path / "app", run)
+
+
+def at_host(app, host):
+    return app.daemon.edge.get("/", Host=host)
+
+
+def change(app, key, value):
+    """A key of enclii.yaml beside the services."""
+    path = app.folder / "enclii.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), key: value}))
+
+
+def test_domain_leads_to_production_whatever_was_deployed_first(app):
+    own, trial = f"{app.project}.example.test", f"try.{app.project}.example.test"
+    app.spec(web={"domains": [own], "replicas": 1})
+    app.cli("up").expect(0)
+    assert at_host(app, own).status == 404
+    app.cli("deploy").expect(0)
+    app.set_version("two")
+    change(app, "environments", {"preview": {"web": {"domains": [trial]}}})
+    app.cli("up").expect(0)
+    assert at_host(app, own).body.split()[1] == b"one"
+    assert at_host(app, trial).body.split()[1] == b"two"
+
+
+def test_worker_and_inner_service_get_no_host(app):
+    app.spec(web={}, inner={"public": False}, worker={"port": "none", "health": None})
+    app.cli("up").expect(0)
+    rows = app.cli("ps", "-o", "json").expect(0).json["services"]
+    assert {row["service"]["name"] for row in rows if row["instances"]} == {"web", "inner", "worker"}
+    for name in ("inner", "worker"):
+        assert app.ask("/", "preview", name).status == 404
+        assert app.status("preview", name)["url"] is None
+
+
+def test_logs_are_followed_across_a_restart_and_a_deploy(app):
+    """Its stream is ended by a stop, cut off by a kill; every line comes once."""
+    app.cli("up").expect(0)
+    follower = app.cli.spawn("logs", "-f", "web", "-e", "preview", "-o", "json")
+    try:
+        assert "version one listens" in follower.stdout.readline()
+        for number, end in enumerate((app.daemon.stop, app.daemon.kill)):
+            end()
+            app.daemon.start()
+            app.set_version(f"after{number}")
+            app.cli("up").expect(0)
+        app.cli("restart", "web", "-e", "preview").expect(0)
+        wait_until(lambda: app.version("preview") == "after1", 20, "the last version answers")
+    finally:
+        follower.send_signal(2)
+        out, err = follower.communicate(timeout=30)
+    for number in (0, 1):
+        assert out.count(f"version after{number} listens") == 1 + number, f"{out}{err}"
+
+
+def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):
+    app.spec(web={"volumes": {"uploads": "/data"}})
+    assert "one writer" in app.cli("up", "--dry-run").expect(0).stderr
+    app.cli("up").expect(0)
+    assert app.deployments()[0]["gap_ms"] is None, "nothing ran before, so there was no gap"
+    app.set_version("two")
+    done = app.cli("up").expect(0)
+    assert "one writer" in done.stderr and " gap " in done.stderr, str(done)
+    latest = app.deployments()[0]
+    assert latest["gap_ms"] > 0 and latest["requests_lost"] == 0
+    assert "nothing ran for" in app.cli("events", "web", "-n", "3").expect(0).stdout
+
+
+def test_what_is_asked_for_without_an_engine_happens_when_it_is_there(switchyard, engine, haproxy, tmp_path, run):
+    daemon = switchyard(engine=f"unix:{tmp_path}/engine", roles="api,reconcile,build").start()
+    app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    up = app.cli.spawn("up", "-v")
+    try:
+        said = next(line for line in up.stderr if "engine does not answer" in line)
+        assert "waits for it" in said
+        assert daemon.client.get("/health").expect(200).json["status"] == "degraded"
+    finally:
+        (tmp_path / "engine").symlink_to(engine.removeprefix("unix:"))
+        out, err = up.communicate(timeout=120)
+    assert up.returncode == 0, f"{out}{err}"
+    assert app.version("preview") == "one"
