@@ -5,11 +5,19 @@ import subprocess
 import pytest
 from harness.app import App
 from harness.cli import Cli
-from harness.daemon import environment
+from harness.daemon import Daemon, environment
 from harness.engine import Engine
 from harness.process import BUILD, wait_until
 
 pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def engine_daemon(engine, haproxy):
+    """On one store: the engine is what matters here."""
+    daemon = Daemon(engine=engine, roles="api,reconcile,build").start()
+    yield daemon
+    daemon.close()
 
 
 @pytest.fixture

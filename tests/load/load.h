@@ -53,6 +53,7 @@ struct wire {
     const struct wire_ops *ops;
     void *owner;
     int fd;
+    int error; /* errno of connecting or sending, which the socket tells only once */
     bool is_dead;
     GString *out;
     size_t written;

@@ -54,16 +54,18 @@ static bool is_taken(const struct range *candidate, const GPtrArray *others)
     return false;
 }
 
-/* First /24 of the pool that overlaps none of `taken`; NULL when the pool is used up. */
-static char *choose_subnet(const char *pool_text, const GPtrArray *taken)
+/* A /24 of the pool that overlaps none of `taken`; NULL when the pool is used up. Each installation begins at a place of its
+ * own: two that choose at the same moment do not see each other's choice. */
+static char *choose_subnet(const char *pool_text, const char *installation, const GPtrArray *taken)
 {
     struct range pool;
     if (!parse_range(pool_text, &pool)) {
         return NULL;
     }
-    uint32_t size = ~pool.mask;
-    for (uint32_t offset = 0; offset <= size && offset + 256 > offset; offset += 256) {
-        struct range candidate = {.base = pool.base + offset, .mask = 0xffffff00};
+    uint32_t n = (~pool.mask >> 8) + 1;
+    uint32_t first = g_str_hash(installation) % n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct range candidate = {.base = pool.base + ((first + i) % n << 8), .mask = 0xffffff00};
         if (!is_taken(&candidate, taken)) {
             struct in_addr address = {.s_addr = htonl(candidate.base)};
             char text[INET_ADDRSTRLEN];
@@ -103,7 +105,7 @@ static bool assign(struct tx *tx, void *arg, GError **error)
         for (guint i = 0; i < assignment->foreign->len; i++) {
             g_ptr_array_add(taken, g_ptr_array_index(assignment->foreign, i));
         }
-        row->subnet = choose_subnet(app->config->network_pool, taken);
+        row->subnet = choose_subnet(app->config->network_pool, app->installation_id, taken);
         if (row->subnet == NULL) {
             sy_fail(error, SY_CONFLICT, "every /24 of the network pool %s is in use", app->config->network_pool);
             sy_error_set_hint(error, "Set network_pool to a larger or another range.");
