@@ -17,21 +17,32 @@ struct inodes {
     size_t n;
 };
 
-/* Lines like "  0: 0100007F:1F90 00000000:0000 0A … uid timeout inode …" (proc(5)); state 0A is LISTEN. */
+/* A line like "  0: 0100007F:1F90 00000000:0000 0A … uid timeout inode …" (proc(5)); state 0A is LISTEN. */
+static void read_line(const char *line, size_t length, int port, struct inodes *inodes)
+{
+    unsigned local_port = 0;
+    unsigned state = 0;
+    uint64_t inode = 0;
+    char fields[256] = {0};
+    memcpy(fields, line, MIN(length, sizeof fields - 1));
+    int found = sscanf(fields, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*d %" G_GUINT64_FORMAT,
+                       &local_port, &state, &inode);
+    if (found == 3 && (int)local_port == port && state == 0x0A) {
+        inodes->of[inodes->n++] = inode;
+    }
+}
+
+/* A busy machine's table has tens of thousands of lines: each is looked at without measuring the rest, as the functions on
+ * strings may do. */
 static void find_listeners(const char *path, int port, struct inodes *inodes)
 {
-    g_autofree char *text = file_read(path, TABLE_LIMIT, NULL, NULL);
-    g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\n", -1);
-    for (size_t i = 0; lines[i] != NULL && inodes->n < INODES_MAX; i++) {
-        unsigned local_port = 0;
-        unsigned state = 0;
-        uint64_t inode = 0;
-        int found =
-            sscanf(lines[i], " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*d %" G_GUINT64_FORMAT,
-                   &local_port, &state, &inode);
-        if (found == 3 && (int)local_port == port && state == 0x0A) {
-            inodes->of[inodes->n++] = inode;
-        }
+    size_t length = 0;
+    g_autofree char *text = file_read(path, TABLE_LIMIT, &length, NULL);
+    const char *end = text != NULL ? text + length : NULL;
+    for (const char *line = text, *next; line != end && inodes->n < INODES_MAX; line = next) {
+        const char *newline = memchr(line, '\n', (size_t)(end - line));
+        next = newline != NULL ? newline + 1 : end;
+        read_line(line, (size_t)(next - line), port, inodes);
     }
 }
 

@@ -73,8 +73,11 @@ static bool read_without_echo(GString *text, const char *label, GError **error)
     struct termios silent = before;
     silent.c_lflag &= ~(tcflag_t)ECHO;
     (void)term_interrupted(); /* Ctrl-C must not leave the terminal silent */
+    /* Before the prompt: who answers it at once must not be shown, nor thrown away by the flush. */
+    if (tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) != 0) {
+        return sy_fail_errno(error, errno, "the terminal");
+    }
     fprintf(stderr, "%s: ", label);
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
     bool ok = read_input(text, true, error);
     tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
     fputc('\n', stderr);

@@ -7,7 +7,8 @@
 /* Characters that reorder or hide what stands around them: a log line could look like another. */
 static bool is_deceptive(gunichar c)
 {
-    return (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
+    return c == 0x061C || (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
+           (c >= 0x2060 && c <= 0x2069) || c == 0xFEFF;
 }
 
 static void append_escaped(GString *out, gunichar c)

@@ -18,6 +18,34 @@ bool guard_is_token(const char *text)
     return p > text && *p == '\0';
 }
 
+/* The authority of a target in absolute form (RFC 9112 section 3.2.2); NULL for another form. */
+static const char *absolute_authority(const char *target, size_t *ret_length)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < G_N_ELEMENTS(schemes); i++) {
+        size_t length = strlen(schemes[i]);
+        if (g_ascii_strncasecmp(target, schemes[i], length) == 0) {
+            *ret_length = strcspn(target + length, "/?");
+            return target + length;
+        }
+    }
+    return NULL;
+}
+
+static bool check_target_form(const struct guard_head *head, GError **error)
+{
+    size_t length = 0;
+    const char *authority = absolute_authority(head->target, &length);
+    bool is_star = strcmp(head->target, "*") == 0 && strcmp(head->method, "OPTIONS") == 0;
+    if (head->target[0] != '/' && authority == NULL && !is_star) {
+        return sy_fail(error, SY_INVALID_REQUEST, "the request target is neither a path nor an absolute URL");
+    }
+    if (authority != NULL && (length == 0 || memchr(authority, '@', length) != NULL)) {
+        return sy_fail(error, SY_INVALID_REQUEST, "the request target's authority is no host");
+    }
+    return true;
+}
+
 static bool check_request_line(const struct guard_head *head, GError **error)
 {
     if (!guard_is_token(head->method)) {
@@ -30,12 +58,12 @@ static bool check_request_line(const struct guard_head *head, GError **error)
         return sy_fail(error, SY_INVALID_REQUEST, "the request target is empty");
     }
     for (const char *p = head->target; *p != '\0'; p++) {
-        if (*p <= 0x20 || *p >= 0x7f) {
+        if (*p <= 0x20 || *p >= 0x7f || *p == '#') {
             return sy_fail(error, SY_INVALID_REQUEST,
-                           "the request target holds a blank, a control or a non-ASCII byte");
+                           "the request target holds a blank, a control, a non-ASCII byte or a #");
         }
     }
-    return true;
+    return check_target_form(head, error);
 }
 
 /* RFC 9110 section 5.5: VCHAR, obs-text, blank and tab. */
@@ -81,7 +109,8 @@ static const char *walk_header(const char *p, const char *end, const struct guar
 static bool check_layout(const struct guard_head *head, GError **error)
 {
     const char *p = head->version + strlen(head->version);
-    p = head->version > head->method && p < head->end ? expect_line_end(p, head->end) : NULL;
+    bool is_adjacent = head->version == head->method + strlen(head->method) + 1 + strlen(head->target) + 1;
+    p = is_adjacent && p < head->end ? expect_line_end(p, head->end) : NULL;
     for (size_t i = 0; i < head->n_headers && p != NULL; i++) {
         p = walk_header(p, head->end, &head->headers[i]);
     }
@@ -120,6 +149,7 @@ static bool check_host(const char *value, GError **error)
 
 struct counts {
     int content_length, transfer_encoding, host, authorization;
+    const char *host_value;
 };
 
 static bool check_header(const struct guard_header *header, struct counts *counts, struct guard_framing *framing,
@@ -144,6 +174,7 @@ static bool check_header(const struct guard_header *header, struct counts *count
         }
     } else if (g_ascii_strcasecmp(header->name, "Host") == 0) {
         counts->host++;
+        counts->host_value = header->value;
         return check_host(header->value, error);
     } else if (g_ascii_strcasecmp(header->name, "Authorization") == 0) {
         counts->authorization++;
@@ -174,6 +205,13 @@ static bool check_counts(const struct guard_head *head, const struct counts *cou
     }
     if (counts->host == 0 && is_1_1) {
         return sy_fail(error, SY_INVALID_REQUEST, "HTTP/1.1 needs a Host header");
+    }
+    size_t length = 0;
+    const char *authority = absolute_authority(head->target, &length);
+    const char *host = counts->host_value;
+    if (authority != NULL && host != NULL &&
+        (strlen(host) != length || g_ascii_strncasecmp(authority, host, length) != 0)) {
+        return sy_fail(error, SY_INVALID_REQUEST, "the request target and the Host header name different hosts");
     }
     return true;
 }

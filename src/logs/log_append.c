@@ -224,22 +224,40 @@ static bool must_roll(const struct appending *appending, int64_t time_us)
                          time_us - segment->created_us >= options->segment_age_ms * 1000);
 }
 
-static void encode(struct appending *appending, const struct log_line *line)
+static void encode_piece(struct appending *appending, const struct log_line *line, const char *text, size_t length)
 {
     struct log_line numbered = *line;
-    const char *text = line->text;
-    size_t length = line->length;
-    if (appending->redactor != NULL) {
-        g_string_truncate(appending->text, 0);
-        redactor_apply(appending->redactor, line->text, line->length, appending->text);
-        text = appending->text->str;
-        length = appending->text->len;
-    }
     numbered.sequence = appending->sequence++;
     line_encode(appending->bytes, &numbered, text, length, last_segment(appending->log)->salt);
     appending->min_us = appending->n_pending > 0 ? MIN(appending->min_us, line->time_us) : line->time_us;
     appending->max_us = appending->n_pending > 0 ? MAX(appending->max_us, line->time_us) : line->time_us;
     appending->n_pending++;
+}
+
+/* At most LINE_TEXT_MAX bytes that end with a whole UTF-8 character. */
+static size_t piece_length(const char *text, size_t length)
+{
+    size_t piece = MIN(length, LINE_TEXT_MAX);
+    for (int back = 0; piece < length && back < 4 && ((uint8_t)text[piece] & 0xC0) == 0x80; back++) {
+        piece--;
+    }
+    return piece;
+}
+
+static void encode(struct appending *appending, const struct log_line *line)
+{
+    GString *text = appending->text;
+    bool is_cut = line->length >= LOG_LINE_MAX;
+    size_t keep = is_cut ? LOG_LINE_MAX - LOG_SECRET_MAX : line->length;
+    g_string_truncate(text, 0);
+    redactor_apply_within(appending->redactor, line->text, MIN(line->length, LOG_LINE_MAX), keep, text);
+    if (is_cut) {
+        g_string_append_printf(text, " [cut after %zu bytes]", keep);
+    }
+    for (size_t done = 0, piece; done == 0 || done < text->len; done += MAX(piece, 1)) {
+        piece = piece_length(text->str + done, text->len - done);
+        encode_piece(appending, line, text->str + done, piece);
+    }
 }
 
 /* Moves the source's mark over the line; false when it is an old one. */

@@ -37,7 +37,8 @@ struct log_line {
     uint64_t sequence;  /* set by the store */
     const char *source; /* instance name, or the build step; ≤ 128 bytes */
     enum log_stream_kind stream;
-    const char *text; /* without newline; any bytes, ≤ 64 KiB (cut beyond, marked) */
+    const char
+        *text; /* without newline; any bytes. Read: ≤ 64 KiB. Appended: longer ones become several lines, see below */
     size_t length;
 };
 
@@ -46,6 +47,11 @@ struct log_store *log_store_open(const char *folder, const struct log_options *o
 void log_store_close(struct log_store *store); /* syncs */
 
 struct redactor; /* logs/redactor.h */
+
+/* Secrets are looked for in a line as a whole before it is divided. From LOG_LINE_MAX on it is cut, with a note: whoever made
+ * it cut there as well, and before the cut may stand the beginning of a secret, so that much of it is dropped. */
+#define LOG_LINE_MAX (1 << 20)
+#define LOG_SECRET_MAX (192 << 10) /* 32 KiB, each byte as \u00XX */
 
 /* Appends lines of one source in order. Lines before the source's watermark are dropped, and at its
  * very time as many as are known from before this delivery: one begins at log_store_watermark(), or

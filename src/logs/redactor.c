@@ -220,11 +220,12 @@ static int compare_spans(gconstpointer a, gconstpointer b)
     return left->begin < right->begin ? -1 : left->begin > right->begin;
 }
 
-static size_t replace(const GArray *spans, const char *text, size_t length, GString *out)
+/* `keep`: where to end; a value that begins before is replaced whole. */
+static size_t replace(const GArray *spans, const char *text, size_t keep, GString *out)
 {
     size_t done = 0;
     size_t n = 0;
-    for (guint i = 0; i < spans->len;) {
+    for (guint i = 0; i < spans->len && g_array_index(spans, struct span, i).begin < keep;) {
         struct span span = g_array_index(spans, struct span, i);
         for (i++; i < spans->len && g_array_index(spans, struct span, i).begin < span.end; i++) {
             span.end = MAX(span.end, g_array_index(spans, struct span, i).end);
@@ -234,12 +235,21 @@ static size_t replace(const GArray *spans, const char *text, size_t length, GStr
         done = span.end;
         n++;
     }
-    g_string_append_len(out, text + done, (gssize)(length - done));
+    if (done < keep) {
+        g_string_append_len(out, text + done, (gssize)(keep - done));
+    }
     return n;
 }
 
 size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length, GString *out)
 {
+    return redactor_apply_within(redactor, text, length, length, out);
+}
+
+size_t redactor_apply_within(const struct redactor *redactor, const char *text, size_t length, size_t keep,
+                             GString *out)
+{
+    keep = MIN(keep, length);
     g_autoptr(GArray) spans = NULL;
     if (redactor != NULL && redactor->n_states > 1 && length > 0) {
         match(redactor, (const uint8_t *)text, length, NULL, &spans);
@@ -254,9 +264,9 @@ size_t redactor_apply(const struct redactor *redactor, const char *text, size_t 
         }
     }
     if (spans == NULL) {
-        g_string_append_len(out, text, (gssize)length);
+        g_string_append_len(out, text, (gssize)keep);
         return 0;
     }
     g_array_sort(spans, compare_spans);
-    return replace(spans, text, length, out);
+    return replace(spans, text, keep, out);
 }

@@ -20,3 +20,8 @@ void redactor_unref(struct redactor *redactor);
 /* Appends `text` to `out` with every occurrence replaced; returns how many were. redactor may be
  * NULL. */
 size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length, GString *out);
+
+/* The same, but only what stands for the first `keep` bytes of `text` is appended: cutting before looking would leave the
+ * beginning of a secret. */
+size_t redactor_apply_within(const struct redactor *redactor, const char *text, size_t length, size_t keep,
+                             GString *out);

@@ -222,7 +222,7 @@ const struct route routes[] = {
      .handler = variable_create, .summary = "Create a variable", .operation_id = "createVariable", .tag = "variables"},
     {"POST", "/v1/services/{id}/env-vars/bulk", "variable.write", .request = &variables_bulk_type,
      .mode = DECODE_CREATE, .reply = &variable_type, .list_key = "environment_variables", .status = 200,
-     .query = deploy_query, .handler = variable_put_bulk, .summary = "Set many variables at once",
+     .query = deploy_query, .handler = variable_put_bulk, .summary = "Set many variables at once; a secret stays one",
      .operation_id = "putVariables", .tag = "variables"},
     {"GET", "/v1/services/{id}/env-vars/{var_id}", "variable.read", .reply = &variable_type, .status = 200,
      .handler = variable_get, .summary = "Get a variable", .operation_id = "getVariable", .tag = "variables"},

@@ -23,9 +23,14 @@ static const struct flag import_flags[] = {
     {NULL},
 };
 
+/* What is not said to be a secret is left to the server: it stays one when it is one already. */
 static void add(json_t *variables, const char *key, const char *value, bool is_secret)
 {
-    json_array_append_new(variables, json_pack("{s:s, s:s, s:b}", "key", key, "value", value, "is_secret", is_secret));
+    json_t *variable = json_pack("{s:s, s:s}", "key", key, "value", value);
+    if (is_secret) {
+        json_object_set_new(variable, "is_secret", json_true());
+    }
+    json_array_append_new(variables, variable);
 }
 
 /* --- set ----------------------------------------------------------------------------------------- */
@@ -175,7 +180,7 @@ const struct command env_set_command = {
     .summary = "Set variables, and deploy with them",
     .details =
         "For all environments, or for one with -e; an environment's own value beats the one for all. The value of a\n"
-        "secret is never taken from the command line.\n"
+        "secret is never taken from the command line, and what is a secret stays one.\n"
         "\n"
         "    enclii env set LOG_LEVEL=debug -e preview\n"
         "    enclii env set --secret DATABASE_URL\n"

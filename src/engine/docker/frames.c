@@ -32,27 +32,22 @@ static bool hand_out(struct frames *frames, struct frames_line *line)
 {
     bool is_stderr = line == &frames->lines[1];
     frames->is_stopped = !frames->fn(is_stderr, line->time_us, line->text->str, line->text->len, frames->arg);
+    if (line->text->allocated_len > FRAMES_KEEP) {
+        g_string_free(line->text, TRUE);
+        line->text = g_string_new(NULL);
+    }
     g_string_truncate(line->text, 0);
     return !frames->is_stopped;
 }
 
-static bool append(struct frames *frames, const char *bytes, size_t length)
+static void append(struct frames *frames, const char *bytes, size_t length)
 {
     struct frames_line *line = line_of(frames);
     if (!line->is_open) {
         line->is_open = true;
         line->time_us = frames->time_us;
     }
-    while (length > 0) {
-        if (line->text->len == FRAMES_LINE && !hand_out(frames, line)) {
-            return false;
-        }
-        size_t piece = MIN(length, FRAMES_LINE - line->text->len);
-        g_string_append_len(line->text, bytes, (gssize)piece);
-        bytes += piece;
-        length -= piece;
-    }
-    return true;
+    g_string_append_len(line->text, bytes, (gssize)MIN(length, FRAMES_LINE - line->text->len));
 }
 
 static bool put_text(struct frames *frames, const char *bytes, size_t length)
@@ -65,9 +60,7 @@ static bool put_text(struct frames *frames, const char *bytes, size_t length)
     while (length > 0) {
         const char *end = memchr(bytes, '\n', length);
         size_t piece = end != NULL ? (size_t)(end - bytes) : length;
-        if (!append(frames, bytes, piece)) {
-            return false;
-        }
+        append(frames, bytes, piece);
         if (end == NULL) {
             return true;
         }
@@ -91,7 +84,10 @@ static bool end_stamp(struct frames *frames)
     if (has_blank) {
         frames->stamp[frames->stamp_length - 1] = '\0';
         if (timestamp_parse(frames->stamp, &frames->time_us)) {
-            return frames->stream == STREAM_FAILURE || append(frames, "", 0);
+            if (frames->stream != STREAM_FAILURE) {
+                append(frames, "", 0);
+            }
+            return true;
         }
         frames->stamp[frames->stamp_length - 1] = ' ';
     }

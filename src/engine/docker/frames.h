@@ -2,8 +2,8 @@
  *
  * Each frame has a head of 8 bytes (stream 0..3, three zeroes, length big-endian) and holds one entry: an RFC 3339 stamp, a
  * blank and text. A newline ends a line; an entry without one is a part whose rest follows in later frames of the same
- * stream (the engine cuts at 16 KiB). A line has the stamp of its first part. What is longer than FRAMES_LINE is handed out
- * in pieces of that size with the same stamp, so that nothing is lost and memory stays bounded whatever a frame claims.
+ * stream (the engine cuts at 16 KiB). A line has the stamp of its first part. What is longer than FRAMES_LINE is cut
+ * there: memory stays bounded whatever a frame claims, and nobody gets a piece that holds half of a secret without the other.
  * Stream 3 is the engine's own word about a failure. Pure: bytes in, lines out; fed in pieces of any size. */
 #pragma once
 
@@ -12,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FRAMES_LINE (64 << 10)
+#define FRAMES_LINE (1 << 20)
+#define FRAMES_KEEP (64 << 10)    /* of a buffer's memory, between two lines */
 #define FRAMES_LENGTH (256 << 20) /* more than that is no frame but garbage */
 #define FRAMES_HEAD 8
 #define FRAMES_STAMP 40

@@ -546,7 +546,7 @@ static bool capture_line(bool is_stderr, int64_t time_us, const char *text, size
     g_autoptr(GError) ignored = NULL; /* the command's own outcome is what counts */
     bool kept = log_store_append(captured->app->logs, captured->key, &line, 1, captured->redactor, NULL, &ignored);
     (void)kept;
-    redactor_apply(captured->redactor, text, MIN(length, 500), captured->tail);
+    redactor_apply_within(captured->redactor, text, length, 500, captured->tail);
     g_string_append_c(captured->tail, '\n');
     if (captured->tail->len > 4096) {
         g_string_erase(captured->tail, 0, (gssize)(captured->tail->len - 4096));

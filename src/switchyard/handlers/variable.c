@@ -272,9 +272,20 @@ bool variable_remove(struct request *request, GError **error)
 
 /* --- many at once --------------------------------------------------------------------------------------------------------------- */
 
-static bool put_one(struct tx *tx, struct call *call, const struct service *service, const char *environment_id,
-                    const struct variable *wanted, GError **error)
+/* Whether the i-th of the body's variables is a secret: one that does not say stays what its row is. */
+static bool is_secret_now(const struct call *call, guint i, const struct variable *wanted, const struct variable *row)
 {
+    const json_t *given = json_array_get(json_object_get(request_json(call->request), "variables"), i);
+    bool says = json_is_boolean(json_object_get(given, "is_secret"));
+    bool was = row != NULL && row->is_secret > 0 && row->is_removed <= 0;
+    return wanted->is_secret > 0 || (was && !says);
+}
+
+static bool put_one(struct tx *tx, struct call *call, const struct service *service, const char *environment_id,
+                    guint i, GError **error)
+{
+    const struct variables_bulk *body = request_body(call->request);
+    const struct variable *wanted = g_ptr_array_index(body->variables, i);
     const char *place = wanted->environment_id != NULL ? wanted->environment_id : environment_id;
     g_autoptr(variable_t) row = NULL;
     if (!check_environment(tx, call, service, place, error) ||
@@ -282,10 +293,11 @@ static bool put_one(struct tx *tx, struct call *call, const struct service *serv
         return false;
     }
     bool is_new = row == NULL;
+    bool is_secret = is_secret_now(call, i, wanted, row);
     if (is_new) {
         row = new_row(call, service, place, wanted->key);
     }
-    set_value(call->app, row, wanted->value, wanted->is_secret > 0);
+    set_value(call->app, row, wanted->value, is_secret);
     bool ok = (is_new ? variable_insert(tx, row, error) : variable_update(tx, row, call->now_us, error)) &&
               tell(tx, call, service, row, is_new ? "created" : "updated", error);
     if (ok) {
@@ -312,7 +324,7 @@ static bool put_bulk(struct tx *tx, void *arg, GError **error)
     for (guint i = 0; i < body->variables->len; i++) {
         g_autofree char *path = g_strdup_printf("variables[%u].key", i);
         if (!check_key(g_ptr_array_index(body->variables, i), path, error) ||
-            !put_one(tx, call, service, environment_id, g_ptr_array_index(body->variables, i), error)) {
+            !put_one(tx, call, service, environment_id, i, error)) {
             return false;
         }
     }

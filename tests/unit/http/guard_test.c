@@ -41,7 +41,9 @@ static void ordinary_heads_pass(void)
         {"GET / HTTP/1.0\r\n" END, -1, false},
         {"GET / HTTP/1.1\r\nHost: [::1]:80\r\n" END, -1, false},
         {"GET / HTTP/1.1\r\nHost:\r\n" END, -1, false},
-        {"M-SEARCH * HTTP/1.1\r\nHost: a\r\n" END, -1, false},
+        {"OPTIONS * HTTP/1.1\r\nHost: a\r\n" END, -1, false},
+        {"GET http://a:80/b HTTP/1.1\r\nHost: A:80\r\n" END, -1, false},
+        {"GET https://a?b HTTP/1.1\r\nHost: a\r\n" END, -1, false},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct guard_framing framing = {0};
@@ -100,6 +102,15 @@ static void ambiguous_heads_are_refused(void)
         CASE("GET  / HTTP/1.1\r\nHost: a\r\n" END),
         CASE("GET /a b HTTP/1.1\r\nHost: a\r\n" END),
         CASE("GET /\xc3\xa4 HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET /a\0b HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET /a#b HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET * HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET a HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n" END),
+        CASE("GET http://b/ HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET http://a:80/ HTTP/1.1\r\nHost: a\r\n" END),
+        CASE("GET http://u@a/ HTTP/1.1\r\nHost: u@a\r\n" END),
+        CASE("GET http:///b HTTP/1.1\r\nHost:\r\n" END),
         CASE("GET /\x01 HTTP/1.1\r\nHost: a\r\n" END),
         CASE("G@T / HTTP/1.1\r\nHost: a\r\n" END),
         CASE("GET / HTTP/1.1\nHost: a\r\n" END),

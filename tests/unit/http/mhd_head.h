@@ -30,9 +30,13 @@ static inline char *mhd_take_line(char *p, char *end)
 static inline bool mhd_parse_head(char *text, size_t length, struct mhd_head *ret)
 {
     char *end = text + length;
+    size_t line_length = 0;
+    while (line_length < length && text[line_length] != '\r' && text[line_length] != '\n') {
+        line_length++; /* a NUL does not end it */
+    }
     char *next = mhd_take_line(text, end);
-    char *target = next != NULL ? strchr(text, ' ') : NULL;
-    char *version = target != NULL ? strrchr(target, ' ') : NULL;
+    char *target = next != NULL ? memchr(text, ' ', line_length) : NULL;
+    char *version = target != NULL ? memrchr(text, ' ', line_length) : NULL;
     if (target == NULL || version == target) {
         return false;
     }

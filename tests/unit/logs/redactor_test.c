@@ -108,6 +108,22 @@ static void the_longest_and_overlapping_values_go_whole(void)
     redactor_unref(redactor);
 }
 
+static void what_is_cut_shows_no_part_of_a_value(void)
+{
+    static const char *const values[] = {"hunter2hunter2", NULL};
+    struct redactor *redactor = redactor_of(values);
+    static const char text[] = "pw=hunter2hunter2 and more";
+    for (size_t keep = 0; keep <= sizeof text; keep++) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        redactor_apply_within(redactor, text, sizeof text - 1, keep, out);
+        g_autofree char *expected = g_strndup("pw=", MIN(keep, 3));
+        g_autofree char *rest = g_strndup(" and more", keep > 17 ? keep - 17 : 0);
+        g_autofree char *whole = g_strconcat(expected, keep > 3 ? "[redacted]" : "", rest, NULL);
+        g_assert_cmpstr(out->str, ==, whole);
+    }
+    redactor_unref(redactor);
+}
+
 static void without_values_text_is_copied(void)
 {
     size_t n;
@@ -280,6 +296,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/logs/redactor/" #name, name)
     TEST(every_form_of_the_corpus_is_recognised);
     TEST(the_longest_and_overlapping_values_go_whole);
+    TEST(what_is_cut_shows_no_part_of_a_value);
     TEST(without_values_text_is_copied);
     TEST(wrapped_base64_is_recognised_line_by_line);
     TEST(no_form_of_a_random_value_comes_through);

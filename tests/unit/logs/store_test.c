@@ -62,23 +62,6 @@ static void a_line_keeps_every_field_and_any_byte(void)
     fixture_close(&fixture);
 }
 
-static void a_long_line_is_cut_and_says_so(void)
-{
-    struct fixture fixture;
-    fixture_open(&fixture, NULL);
-    g_autofree char *text = g_strnfill(100000, 'x');
-    put(fixture.store, KEY, "web-1", 1, text);
-    g_autofree char *read = read_texts(fixture.store, KEY, NULL);
-    g_assert_cmpuint(strlen(read), <=, 65536);
-    g_assert_cmpuint(strlen(read), >, 65000);
-    g_assert_true(g_str_has_suffix(read, " more bytes]"));
-    g_autofree char *exact = g_strnfill(65536, 'y');
-    put(fixture.store, KEY, "web-1", 2, exact);
-    g_autofree char *whole = read_texts(fixture.store, KEY, &(struct log_query){.after_sequence = 1});
-    g_assert_cmpstr(whole, ==, exact);
-    fixture_close(&fixture);
-}
-
 static void keys_that_leave_the_folder_are_refused(void)
 {
     static const char *const bad[] = {"", "/a", "a/", "a//b", "..", "a/../b", "a.b", "a b", "a\nb", "a/b/c/d/e", "ä"};
@@ -151,6 +134,48 @@ static void a_read_ends_when_its_caller_says_so(void)
     put_many(fixture.store, KEY, "s", "l", 1, 10);
     g_assert_true(log_store_read(fixture.store, KEY, &(struct log_query){0}, stop_at_two, &n, &error));
     g_assert_cmpint(n, ==, 2);
+    fixture_close(&fixture);
+}
+
+/* A secret at every place where a long line is divided or cut. */
+static void secrets_of_long_lines_never_reach_the_disk(void)
+{
+    static const size_t places[] = {16384, 65536, 131072, LOG_LINE_MAX - LOG_SECRET_MAX, LOG_LINE_MAX, 1200000};
+    struct fixture fixture;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(sy_secret) secret = secret_new("hunter2hunter2hunter2", 21);
+    const struct secret *secrets[] = {secret};
+    struct redactor *redactor = redactor_new(secrets, 1);
+    fixture_open(&fixture, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_autofree char *padding = g_strnfill(places[i] - 10, 'x');
+        g_autofree char *text = g_strconcat(padding, "hunter2hunter2hunter2", " the end", NULL);
+        const struct log_line line = {
+            .time_us = 1 + (int64_t)i, .source = "s", .text = text, .length = MIN(strlen(text), LOG_LINE_MAX)};
+        g_assert_true(log_store_append(fixture.store, KEY, &line, 1, redactor, NULL, &error));
+    }
+    redactor_unref(redactor);
+    g_autoptr(GPtrArray) paths = segment_paths(&fixture, KEY);
+    size_t length;
+    g_autofree char *bytes = contents(g_ptr_array_index(paths, 0), &length);
+    g_assert_null(memmem(bytes, length, "hunt", 4));
+    g_assert_nonnull(memmem(bytes, length, "[redacted] the end", 18));
+    g_assert_nonnull(memmem(bytes, length, " [cut after 851968 bytes]", 25));
+    fixture_close(&fixture);
+}
+
+static void long_lines_become_several(void)
+{
+    struct fixture fixture;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *padding = g_strnfill(65535, 'x');
+    g_autofree char *text = g_strconcat(padding, "\xc3\xa4 is not divided", NULL);
+    const struct log_line lines[] = {{.time_us = 1, .source = "s", .text = text, .length = strlen(text)},
+                                     {.time_us = 2, .source = "s", .text = "next", .length = 4}};
+    g_autofree char *expected = g_strconcat(padding, "|\xc3\xa4 is not divided|next", NULL);
+    fixture_open(&fixture, NULL);
+    g_assert_true(log_store_append(fixture.store, KEY, lines, 2, NULL, NULL, &error));
+    assert_texts(fixture, expected, 0);
     fixture_close(&fixture);
 }
 
@@ -572,12 +597,13 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/logs/store/" #name, name)
     TEST(what_is_appended_is_read_in_order);
     TEST(a_line_keeps_every_field_and_any_byte);
-    TEST(a_long_line_is_cut_and_says_so);
     TEST(keys_that_leave_the_folder_are_refused);
     TEST(queries_choose_by_limit_time_text_source_and_sequence);
     TEST(limits_reach_over_segments);
     TEST(a_read_ends_when_its_caller_says_so);
     TEST(secrets_never_reach_the_disk);
+    TEST(secrets_of_long_lines_never_reach_the_disk);
+    TEST(long_lines_become_several);
     TEST(old_lines_are_dropped_after_a_restart);
     TEST(lines_at_one_time_are_all_kept);
     TEST(streams_that_cross_by_microseconds_lose_nothing);

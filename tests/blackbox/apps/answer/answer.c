@@ -7,12 +7,14 @@
  *   /env/NAME    the variable's value
  *   /log/TEXT    writes the line TEXT to stdout
  *   /log-env/NAME  writes the variable's value to stdout
+ *   /log-padded/N/NAME  the value after N bytes of padding, so that whoever cuts long lines cuts the value
  *   /fetch/HOST/PORT   "/" of another service, by its name inside the environment
  *   /upload      counts the bytes of the body
  *   /ws, /sse    a WebSocket that echoes, a stream of events (streams.h)
  *   /exit/N      ends the process
- * EXIT_AT_START=N ends with N after a line on stderr; START_DELAY_MS waits before it listens. SIGTERM: no new
- * connections, running requests are finished, exit 0. */
+ * EXIT_AT_START=N ends with N after a line on stderr, before which comes the value of the variable that PRINT_AT_START
+ * names; START_DELAY_MS waits before it listens. SIGTERM: no new connections, running requests are finished, exit 0.
+ * `answer print NAME N` as a command writes the variable's value and ends with N. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -100,6 +102,12 @@ static bool is_over(void)
     return atomic_load(&is_stopping);
 }
 
+static void print_value(FILE *to, const char *name)
+{
+    const char *value = getenv(name);
+    fprintf(to, "%s is %s\n", name, value != NULL ? value : "not set");
+}
+
 static void answer(int fd, const char *path, long long body_bytes, bool closes)
 {
     char name[256], port[16], text[2048];
@@ -117,8 +125,11 @@ static void answer(int fd, const char *path, long long body_bytes, bool closes)
         printf("%s\n", path + 5);
         reply(fd, 200, closes, "logged\n");
     } else if (strncmp(path, "/log-env/", 9) == 0) {
-        const char *value = getenv(path + 9);
-        printf("%s is %s\n", path + 9, value != NULL ? value : "not set");
+        print_value(stdout, path + 9);
+        reply(fd, 200, closes, "logged\n");
+    } else if (sscanf(path, "/log-padded/%lld/%255s", &body_bytes, name) == 2) {
+        const char *value = getenv(name);
+        printf("%0*d%s and more\n", (int)body_bytes, 0, value != NULL ? value : "not set");
         reply(fd, 200, closes, "logged\n");
     } else if (sscanf(path, "/fetch/%255[^/]/%15[0-9]", name, port) == 2) {
         bool ok = fetch(name, port, text, sizeof text);
@@ -193,9 +204,13 @@ static void *serve(void *argument)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4 && strcmp(argv[1], "print") == 0) {
+        print_value(stderr, argv[2]);
+        return atoi(argv[3]);
+    }
     gethostname(host, sizeof host - 1);
     FILE *file = fopen("/version", "r");
     if (file != NULL) {
@@ -205,6 +220,9 @@ int main(void)
         fclose(file);
     }
     if (getenv("EXIT_AT_START") != NULL) {
+        if (getenv("PRINT_AT_START") != NULL) {
+            print_value(stderr, getenv("PRINT_AT_START"));
+        }
         fprintf(stderr, "version %s cannot start: EXIT_AT_START is set\n", version);
         return atoi(getenv("EXIT_AT_START"));
     }
