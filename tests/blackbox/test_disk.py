@@ -167,8 +167,13 @@ def test_upload_to_a_full_disk(on_small_disk):
     except GONE:
         pass  # it answers in the middle of the upload; a client that does not listen then sees a break
     wait_until(lambda: not list(daemon.data.glob("sources/incoming/*")), 10, "the part that came is gone")
-    disk.fill()
-    daemon.client.put(path, b"").expect_problem(503, "DISK_FULL")
+
+    def is_refused():
+        disk.fill()  # again: the system may still be freeing what the upload had
+        reply = daemon.client.put(path, b"")
+        return reply.status == 503 and reply
+
+    wait_until(is_refused, 10, "an upload is refused at its first byte").expect_problem(503, "DISK_FULL")
     disk.empty()
     small = b"x" * 100_000
     daemon.client.put(f"/v1/services/{service}/sources/{hashlib.sha256(small).hexdigest()}", small).expect(200)
