@@ -87,7 +87,7 @@ const struct route routes[] = {
      .summary = "Prometheus metrics", .operation_id = "getMetrics", .tag = "system"},
     {"GET", "/v1/openapi.json", NULL, .status = 200, .flags = ROUTE_PUBLIC, .handler = system_openapi,
      .summary = "This contract", .operation_id = "getOpenapi", .tag = "system"},
-    {"GET", "/v1/version", NULL, .reply = &version_info_type, .status = 200, .flags = ROUTE_PUBLIC,
+    {"GET", "/v1/version", NULL, .reply = &version_info_type, .status = 200, .flags = ROUTE_PUBLIC | ROUTE_INLINE,
      .handler = system_version, .summary = "What answers", .operation_id = "getVersion", .tag = "system"},
     {"GET", "/v1/build/status", NULL, .reply = &build_status_type, .status = 200, .flags = ROUTE_PUBLIC,
      .handler = system_build_status, .summary = "Counters of the builder", .operation_id = "getBuildStatus",
