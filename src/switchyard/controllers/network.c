@@ -1,10 +1,8 @@
 /* Networks of environments: a subnet each, fixed addresses inside. */
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/id.h"
 #include "base/quantity.h"
 #include "switchyard/controllers/internal.h"
@@ -12,7 +10,6 @@
 #define FIRST_HOST 10
 #define LAST_HOST 250
 #define MAX_ASSIGNMENTS 5
-#define ROUTES_LIMIT (1 << 20)
 
 char *network_name(const struct app *app, const struct environment *environment)
 {
@@ -119,25 +116,6 @@ static bool assign(struct tx *tx, void *arg, GError **error)
     return true;
 }
 
-/* What this machine routes already: another engine's networks, a VPN, the office. /proc/net/route has a line for each IPv4 route
- * of the main table: interface, destination, gateway, flags, counters, mask, in hexadecimal as they lie in memory (proc(5)). */
-static void add_host_routes(GPtrArray *subnets)
-{
-    g_autofree char *text = file_read("/proc/net/route", ROUTES_LIMIT, NULL, NULL);
-    g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\n", -1);
-    for (char **line = lines; *line != NULL; line++) {
-        unsigned destination = 0;
-        unsigned mask = 0;
-        char address[INET_ADDRSTRLEN];
-        if (sscanf(*line, "%*s %x %*x %*x %*d %*d %*d %x", &destination, &mask) != 2 || __builtin_popcount(mask) < 16) {
-            continue; /* the heading, or a route so wide that a network inside it is the rule (10.0.0.0/8 of an office) */
-        }
-        struct in_addr in = {.s_addr = destination};
-        inet_ntop(AF_INET, &in, address, sizeof address);
-        g_ptr_array_add(subnets, g_strdup_printf("%s/%d", address, __builtin_popcount(mask)));
-    }
-}
-
 bool network_ensure(struct controller *controller, const struct environment *environment, GError **error)
 {
     struct app *app = controller->app;
@@ -184,7 +162,6 @@ static bool try_assign(struct assignment *assignment, GPtrArray *refused, bool i
     if (!engine->ops->network_list(engine, &names, &subnets, error)) {
         return false;
     }
-    add_host_routes(subnets);
     for (guint i = 0; i < refused->len; i++) {
         g_ptr_array_add(subnets, g_strdup(g_ptr_array_index(refused, i)));
     }
