@@ -30,6 +30,7 @@ SECOND = b"GET @2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 BODY = b'{"name":7}'  # 10 bytes; refused by the handler, after it was read
 CHUNKED = b"a\r\n" + BODY + b"\r\n0\r\n\r\n"
 QUIET_SECONDS = 2.0
+QUIET_SECONDS_ALONE = 8.0
 
 
 def post(headers, body=b"", version=b"HTTP/1.1", line=b"\r\n", host=b"Host: x"):
@@ -252,7 +253,8 @@ class CountingBackend:
             self.paths.append(line.split()[1].decode("latin-1"))
         if headers.get(b"expect") == b"100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if headers.get(b"transfer-encoding") == b"chunked":
+        codings = [coding.strip() for coding in headers.get(b"transfer-encoding", b"").split(b",")]
+        if b"chunked" in codings:  # last, but for empty elements (RFC 9110, section 5.6.1.2)
             while size := int(stream.readline().split(b";")[0], 16):
                 stream.read(size + 2)
             while stream.readline().strip():
@@ -344,11 +346,11 @@ class Proxy:
         shutil.rmtree(self.folder)
 
 
-def send(address, data):
+def send(address, data, quiet_seconds):
     """What comes back until the peer closes or has been silent for a while, and whether it closed."""
     received = b""
     with socket.create_connection(address, 20) as connection:
-        connection.settimeout(QUIET_SECONDS)
+        connection.settimeout(quiet_seconds)
         try:
             connection.sendall(data)
             while piece := connection.recv(65536):
@@ -373,36 +375,55 @@ class Measure:
         for proxy in proxies:
             self.places[proxy.kind] = ("127.0.0.1", proxy.ports["counting"])
             self.places[f"{proxy.kind}-us"] = ("127.0.0.1", proxy.ports["ours"])
-        self.closed = {}
+        self.closed = {}  # (place, case): whether the peer closed
+        self.seen = {}  # (place, case): which of the case's messages arrived there
 
-    def path(self, place, case, number):
+    def path(self, place, case, number, attempt):
         # Of a POST the body is read before anybody looks whether the project is there.
         middle = "projects/framing" if number == 1 and b"POST @1" in CASES[case] else "nothing"
         last = "environments" if middle.startswith("projects") else f"m{number}"
-        return f"/v1/{middle}-{place}-{case.replace('.', '-')}-{number}x/{last}"
+        return f"/v1/{middle}-{place}-{case.replace('.', '-')}-{attempt}-{number}x/{last}"
 
     def run(self):
-        jobs = [(place, case) for place in self.places for case in CASES]
-        with ThreadPoolExecutor(24) as pool:
-            for (place, case), closed in zip(jobs, pool.map(lambda job: self.send(*job), jobs), strict=True):
-                self.closed[place, case] = closed
+        self._measure(CASES, "many", 24, QUIET_SECONDS)
+        # On a busy machine a peer may not have answered when we went away. What differs is looked at again, one by one and
+        # with patience: a true difference stays, whoever else is at work.
+        again = [case for case in CASES if self.is_odd(case)]
+        self._measure(again, "alone", 1, QUIET_SECONDS_ALONE)
+        print(f"\nframing: measured again: {' '.join(again) or 'none'}")
+
+    def is_odd(self, case):
+        places = [proxy.kind for proxy in self.proxies]
+        direct = self.seen["direct", case]
+        return (
+            any(len(direct) > self.count(kind, case) and kind not in EXPLAINED.get(case, ()) for kind in places)
+            or any(set(self.seen[f"{kind}-us", case]) - set(self.seen[kind, case]) for kind in places)
+            or (not direct and not self.closed["direct", case])
+            or (2 in direct and 1 not in direct)
+        )
+
+    def _measure(self, cases, attempt, n_threads, quiet_seconds):
+        jobs = [(place, case) for place in self.places for case in cases]
+        with ThreadPoolExecutor(n_threads) as pool:
+            answers = pool.map(lambda job: self.send(*job, attempt, quiet_seconds), jobs)
+            for job, closed in zip(jobs, answers, strict=True):
+                self.closed[job] = closed
         marker = f"/v1/nothing-framing-{time.monotonic_ns()}"
         self.daemon.client.get(marker).expect(404)
         wait_until(lambda: marker in self.daemon.stderr(), 20, "the log has everything")
         logged = [record["path"] for record in self.daemon.records() if record.get("event") == "http.request_refused"]
         counted = [path for proxy in self.proxies for path in proxy.backend.paths]
-        self.seen = {}
         for place, case in jobs:
             source = logged if place == "direct" or place.endswith("-us") else counted
-            own = [self.path(place, case, n) for n in (1, 2, 3)]
+            own = [self.path(place, case, n, attempt) for n in (1, 2, 3)]
             self.seen[place, case] = [n for n, path in enumerate(own, 1) for text in source if path in text]
 
-    def send(self, place, case):
+    def send(self, place, case, attempt, quiet_seconds):
         data = CASES[case] + SECOND
         for number in (1, 2, 3):
-            data = data.replace(b"@%d" % number, self.path(place, case, number).encode())
+            data = data.replace(b"@%d" % number, self.path(place, case, number, attempt).encode())
         data = data.replace(b"@A", b"Authorization: Bearer " + self.token.encode())
-        return send(self.places[place], data)[1]
+        return send(self.places[place], data, quiet_seconds)[1]
 
     def count(self, place, case):
         return len(self.seen[place, case])
