@@ -325,16 +325,21 @@ static void enum_decode(struct decoder *decoder, const struct field *field, void
     decoder_issue(decoder, "enum", "must be one of %s", all);
 }
 
-static void enum_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
-                          struct json_writer *writer)
+void describe_names_of(const char *const *names, struct json_writer *writer)
 {
     json_member_string(writer, "type", "string");
     json_key(writer, "enum");
     json_array_open(writer);
-    for (int i = 0; field->names[i] != NULL; i++) {
-        json_put_string(writer, field->names[i]);
+    for (; *names != NULL; names++) {
+        json_put_string(writer, *names);
     }
     json_array_close(writer);
+}
+
+static void enum_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
+{
+    describe_names_of(field->names, writer);
 }
 
 const struct kind_ops kind_enum = {
