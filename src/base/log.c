@@ -76,3 +76,18 @@ void log_failure(const char *event, const GError *error, ...)
     write_line(LOG_ERROR, event, error, pairs);
     va_end(pairs);
 }
+
+#define LIMIT_US (60 * G_USEC_PER_SEC)
+
+gboolean log_limit_allows(struct log_limit *limit)
+{
+    gint64 now_us = g_get_monotonic_time();
+    gint64 next_us = __atomic_load_n(&limit->next_us, __ATOMIC_RELAXED);
+    return now_us >= next_us && __atomic_compare_exchange_n(&limit->next_us, &next_us, now_us + LIMIT_US, false,
+                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+void log_limit_reset(struct log_limit *limit)
+{
+    __atomic_store_n(&limit->next_us, 0, __ATOMIC_RELAXED);
+}

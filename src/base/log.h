@@ -20,6 +20,14 @@ void log_event(enum log_level level, const char *event, ...) G_GNUC_NULL_TERMINA
 /* Logs `event` at LOG_ERROR with the error's code and message, then the pairs. */
 void log_failure(const char *event, const GError *error, ...) G_GNUC_NULL_TERMINATED;
 
+/* For what fails again and again: true the first time and then once a minute, until log_limit_reset. Zeroed at first.
+ * Thread-safe. */
+struct log_limit {
+    gint64 next_us; /* monotonic; 0: it is well */
+};
+gboolean log_limit_allows(struct log_limit *limit);
+void log_limit_reset(struct log_limit *limit);
+
 /* Copied; NULL clears. Belongs to the calling thread. */
 void log_set_request_id(const char *request_id);
 const char *log_request_id(void);

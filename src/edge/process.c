@@ -23,6 +23,7 @@
 #define CONFIGURATION_LIMIT ((size_t)256 << 20)
 /* The folder that deploy/systemd/enclii-edge.service serves. */
 #define UNIT_FOLDER "/var/lib/enclii/edge"
+#define SOCKET_MODE ",mode,600" /* as in that unit */
 #define EMPTY_STATE "1\n"
 
 /* --- is it there? ------------------------------------------------------------------------------------------------------- */
@@ -34,14 +35,19 @@ static void reap(struct edge *edge)
     }
 }
 
-/* A living process that was started with our master socket: a pid alone may have been given to somebody else. */
-static bool is_ours(const struct edge *edge, int64_t pid)
+static bool has_argument(const struct edge *edge, int64_t pid, const char *more)
 {
     g_autofree char *path = g_strdup_printf("/proc/%" G_GINT64_FORMAT "/cmdline", pid);
     size_t length = 0;
     g_autofree char *arguments = pid > 0 ? file_read(path, 1 << 20, &length, NULL) : NULL;
-    const char *socket = edge->socket_paths[EDGE_MASTER_SOCKET];
+    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], more, NULL);
     return arguments != NULL && memmem(arguments, length, socket, strlen(socket)) != NULL;
+}
+
+/* A living process that was started with our master socket: a pid alone may have been given to somebody else. */
+static bool is_ours(const struct edge *edge, int64_t pid)
+{
+    return has_argument(edge, pid, "");
 }
 
 static int64_t recorded_pid(const struct edge *edge)
@@ -231,7 +237,7 @@ static void prepare_launch(struct launch *launch, const struct edge *edge)
  * cuts them; a write beyond is an error that it ignores. Both are the calling process's for the moment of the start. */
 static int spawn(struct edge *edge, const char *program, pid_t *ret_pid)
 {
-    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], ",mode,600", NULL);
+    g_autofree char *socket = g_strconcat(edge->socket_paths[EDGE_MASTER_SOCKET], SOCKET_MODE, NULL);
     char *argv[] = {(char *)program, (char *)"-W", (char *)"-f", edge->configuration_path, (char *)"-p", edge->pid_path,
                     (char *)"-S",    socket,       NULL};
     char *env[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -286,14 +292,15 @@ static bool wait_for_child(struct edge *edge, int64_t offset, GError **error)
     }
 }
 
-/* By its arguments, not by the socket it holds: a confined process cannot look into one that was started by the last. */
+/* By its arguments, not by what it holds: a confined process cannot look into one that an earlier one has started. With the
+ * mode, since anybody may have the socket's name on a command line. */
 static int64_t find_ours(const struct edge *edge)
 {
     g_autoptr(GDir) processes = g_dir_open("/proc", 0, NULL);
     const char *name;
     int64_t pid = 0;
     while (processes != NULL && (name = g_dir_read_name(processes)) != NULL) {
-        if (int_parse(name, 2, INT32_MAX, &pid) && is_ours(edge, pid)) {
+        if (int_parse(name, 2, INT32_MAX, &pid) && has_argument(edge, pid, SOCKET_MODE)) {
             return pid;
         }
     }

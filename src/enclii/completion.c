@@ -51,15 +51,50 @@ static void append_flag_words(GString *out, const struct flag *flags)
     }
 }
 
+/* "bash|zsh|fish": operands that are one of a few words. NULL: any. */
+static GStrv operand_words(const struct command *command)
+{
+    const char *arguments = command->arguments;
+    bool is_choice = arguments != NULL && strchr(arguments, '|') != NULL &&
+                     strspn(arguments, "abcdefghijklmnopqrstuvwxyz|") == strlen(arguments);
+    return is_choice ? g_strsplit(arguments, "|", -1) : NULL;
+}
+
+static bool takes_file(const struct command *command)
+{
+    return command->arguments != NULL && strstr(command->arguments, "FILE") != NULL;
+}
+
 /* --- bash ---------------------------------------------------------------------------------------- */
 
+/* After a flag come its words, or anything: no file, and no flag. */
 static void append_bash_values(GString *out, const struct flag *flags)
 {
     for (const struct flag *flag = flags; flag != NULL && flag->name != NULL; flag++) {
-        if (flag->words != NULL) {
-            g_autofree char *words = g_strjoinv(" ", (char **)flag->words);
-            g_string_append_printf(out, "        --%s) COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n",
-                                   flag->name, words);
+        g_autofree char *words = flag->words != NULL ? g_strjoinv(" ", (char **)flag->words) : g_strdup("");
+        if (flag->value != NULL) {
+            g_string_append_printf(out, "        --%s", flag->name);
+            if (flag->letter != '\0') {
+                g_string_append_printf(out, "|-%c", flag->letter);
+            }
+            g_string_append_printf(out, ") COMPREPLY=($(compgen -W '%s' -- \"$word\")); return ;;\n", words);
+        }
+    }
+}
+
+static void append_bash_operands(GString *out)
+{
+    for (size_t i = 0; commands[i] != NULL; i++) {
+        g_auto(GStrv) choice = operand_words(commands[i]);
+        g_autofree char *words = choice != NULL ? g_strjoinv(" ", choice) : NULL;
+        bool is_member = strchr(commands[i]->name, ' ') != NULL;
+        if (words != NULL || takes_file(commands[i])) {
+            g_string_append_printf(out, is_member ? "        '%s') " : "        '%s '*) ", commands[i]->name);
+            if (words != NULL) {
+                g_string_append_printf(out, "choices='%s' ;;\n", words);
+            } else {
+                g_string_append(out, "[[ $word == -* ]] || { COMPREPLY=($(compgen -f -- \"$word\")); return; } ;;\n");
+            }
         }
     }
 }
@@ -78,7 +113,7 @@ static char *bash(void)
                      " elif [[ -z $second ]]; then second=${COMP_WORDS[i]}; fi ;;\n        esac\n    done\n"
                      "    case $before in\n");
     append_bash_values(out, global_flags);
-    g_string_append(out, "        -o) COMPREPLY=($(compgen -W 'table json yaml' -- \"$word\")); return ;;\n    esac\n");
+    g_string_append(out, "    esac\n");
     g_string_append_printf(out,
                            "    if [[ -z $first ]]; then COMPREPLY=($(compgen -W '%s' -- \"$word\")); return; fi\n"
                            "    local choices='' flags='",
@@ -100,13 +135,16 @@ static char *bash(void)
             g_string_append_printf(out, is_member ? "        '%s') flags+='" : "        '%s '*) flags+='",
                                    commands[i]->name);
             append_flag_words(out, commands[i]->flags);
-            g_string_append(out, "' ;;\n");
+            g_string_append(out, "'\n            case $before in\n");
+            append_bash_values(out, commands[i]->flags);
+            g_string_append(out, "            esac ;;\n");
         }
     }
+    g_string_append(out, "    esac\n    case \"$first $second\" in\n");
+    append_bash_operands(out);
     g_string_append(out, "    esac\n    [[ $word == -* ]] && choices=$flags\n"
-                         "    if [[ -n $choices ]]; then COMPREPLY=($(compgen -W \"$choices\" -- \"$word\"));"
-                         " else COMPREPLY=($(compgen -f -- \"$word\")); fi\n}\n"
-                         "complete -o bashdefault -F _enclii enclii\n");
+                         "    COMPREPLY=($(compgen -W \"$choices\" -- \"$word\"))\n}\n"
+                         "complete -F _enclii enclii\n");
     return g_string_free(out, FALSE);
 }
 

@@ -2,6 +2,7 @@
 
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/error.h"
@@ -113,6 +114,15 @@ static bool read_entries(struct contexts *contexts, const json_t *json, GError *
     return true;
 }
 
+/* Tokens are nobody else's business, however the file came here. */
+static void tighten(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && (status.st_mode & 077) != 0) {
+        (void)chmod(path, 0600); /* not ours: then it is as its owner wants it */
+    }
+}
+
 struct contexts *contexts_read(const char *path, GError **error)
 {
     g_autoptr(contexts_t) contexts = g_new0(struct contexts, 1);
@@ -129,6 +139,7 @@ struct contexts *contexts_read(const char *path, GError **error)
         g_propagate_error(error, failure);
         return NULL;
     }
+    tighten(path);
     json_t *json = json_parse(text, length, &failure);
     secret_wipe(text, length);
     g_free(text);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/file.h"
 
 char *input_read_all(int fd, size_t *ret_length, GError **error)
 {
@@ -26,4 +27,18 @@ char *input_read_all(int fd, size_t *ret_length, GError **error)
     }
     *ret_length = all->len;
     return g_string_free(g_steal_pointer(&all), FALSE);
+}
+
+char *input_read_file(const char *path, size_t *ret_length, GError **error)
+{
+    GError *failure = NULL;
+    char *text = file_read(path, INPUT_LIMIT, ret_length, &failure);
+    if (g_error_matches(failure, SY_ERROR, SY_NOT_FOUND)) {
+        g_clear_error(&failure);
+        sy_fail(error, SY_INVALID_INPUT, "there is no file %s here", path);
+        sy_error_set_hint(error, "Give the path of a file, or - for stdin.");
+    } else if (failure != NULL) {
+        g_propagate_error(error, failure);
+    }
+    return text;
 }

@@ -37,5 +37,6 @@ void engine_info_clear(struct engine_info *info)
     g_free(info->version);
     g_free(info->api_version);
     g_free(info->root);
+    g_free(info->runc);
     *info = (struct engine_info){0};
 }

@@ -37,6 +37,7 @@ struct engine_info {
     char *version;
     char *api_version;
     char *root; /* its data folder, "" when unknown */
+    char *runc; /* version of runc, NULL when it does not say */
     bool is_rootless;
     bool has_cgroup_v2;
     bool has_live_restore;
@@ -124,7 +125,7 @@ struct engine_ops {
     bool (*network_ensure)(struct engine *engine, const char *name, const char *subnet /* CIDR */, const char *gateway,
                            const char *const *labels, GError **error);
     bool (*network_remove)(struct engine *engine, const char *name, GError **error);
-    /* Names of our networks; and every subnet in use by anybody, for the choice of a free one. */
+    /* Names of our networks; and every subnet in use by anybody on this machine, for the choice of a free one. */
     bool (*network_list)(struct engine *engine, GPtrArray **ret_names, GPtrArray **ret_all_subnets, GError **error);
 
     bool (*volume_ensure)(struct engine *engine, const char *name, const char *const *labels, GError **error);

@@ -1,4 +1,4 @@
-/* Volumes: data that outlives deployments. Deleting leaves a tombstone, with undo. */
+/* Volumes: data that outlives deployments. Deleting a service leaves a tombstone here and the data in the engine. */
 #pragma once
 
 #include "contract/contract.h"

@@ -79,6 +79,12 @@ bool pair_ensure(struct tx *tx, const struct service *service, const struct envi
             !tx_insert(tx, &pair_type, pair, error)) {
             return false;
         }
+    } else if (pair->host == NULL) {
+        /* It gave its name away when it was deleted, and is back. */
+        if (!choose_host(tx, service, environment, project_slug, base_domain, &pair->host, error) ||
+            !pair_update(tx, pair, now_us, error)) {
+            return false;
+        }
     }
     *ret = g_steal_pointer(&pair);
     return true;

@@ -106,8 +106,10 @@ static enum outcome attempt(struct postgresql_store *store, enum unit_kind kind,
     if (connection == NULL) {
         return is_hopeless ? OUTCOME_FAILED : OUTCOME_LOST;
     }
+    connection->is_ping = kind == UNIT_OPERATOR;
     enum outcome outcome = run_in_transaction(connection, kind, fn, arg, error);
     roll_back(connection);
+    connection->is_ping = false;
     pool_release(store, connection);
     return outcome;
 }
@@ -160,9 +162,31 @@ static bool select_one(struct tx *tx, void *arg, GError **error)
     return tx_get_int(tx, 0, &one, "SELECT 1", NO_PARAMS, error);
 }
 
-static bool postgresql_ping(struct store *store, GError **error)
+/* Twice when the first try is answered by a refusal: connections of before a restart are refused once. */
+static bool postgresql_ping(struct store *base, GError **error)
 {
-    return run_unit((struct postgresql_store *)store, UNIT_OPERATOR, select_one, NULL, error);
+    struct postgresql_store *store = (struct postgresql_store *)base;
+    g_autoptr(GError) failure = NULL;
+    for (int i = 0; i < 2; i++) {
+        int_fast64_t none = 0;
+        g_clear_error(&failure);
+        int64_t begin_us = g_get_monotonic_time();
+        atomic_compare_exchange_strong(&store->silent_since_us, &none, begin_us);
+        int64_t deadline_us = deadline_after_ms(POSTGRESQL_PING_MS);
+        enum outcome outcome = attempt(store, UNIT_OPERATOR, select_one, NULL, deadline_us, &failure);
+        bool is_answer = outcome == OUTCOME_DONE || g_get_monotonic_time() - begin_us < POSTGRESQL_HUNG_US;
+        if (is_answer) {
+            atomic_store(&store->silent_since_us, 0);
+        }
+        if (outcome == OUTCOME_DONE) {
+            return true;
+        }
+        if (!is_answer) {
+            break;
+        }
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return false;
 }
 
 /* Not now(), which is the transaction's begin: a lease must not be dated before the wait for its

@@ -17,7 +17,12 @@ struct postgresql_connection {
     struct statement_cache statements;
     unsigned next_name;
     bool is_broken;
+    bool is_ping; /* waits for a short time only, and is what tells the others that they need not wait */
 };
+
+/* How long a ping waits for its answer, and after how long without one the server counts as hung. */
+#define POSTGRESQL_PING_MS 2000
+#define POSTGRESQL_HUNG_US (1200 * 1000)
 
 struct postgresql_store {
     struct store base;
@@ -30,7 +35,14 @@ struct postgresql_store {
      * caller may try again. */
     int64_t failing_since_us;
     int64_t next_try_us;
+    /* Since when the server has left a ping without any answer, be it a refusal; 0: it answers. */
+    atomic_int_fast64_t silent_since_us;
 };
+
+/* A server that hangs would take every caller for as long as a statement may run, and all workers with them. When even the
+ * pings (store_ping, asked all the time by the health of the daemon) get no answer, running statements are given up and new
+ * ones are refused until one does. A server that refuses connections is another matter: callers wait for its return. */
+bool postgresql_is_hung(struct postgresql_store *store);
 
 /* --- connection --- */
 

@@ -10,6 +10,9 @@
 /* The server ends a statement at its limit; when even that answer does not come, the connection is
  * lost. */
 #define ANSWER_GRACE_MS 2000
+
+/* How often a wait looks whether the server is known to hang. */
+#define BETWEEN_LOOKS_MS 200
 #define MAX_PARAMETERS 1000
 
 /* pg_type.h */
@@ -105,16 +108,22 @@ static bool fail_by_result(struct postgresql_connection *connection, const PGres
 
 /* --- waiting ---------------------------------------------------------------------------------- */
 
-/* False when the deadline passed or the socket is gone. */
-static bool wait_for_socket(const PGconn *pg, short events, int64_t deadline_us)
+bool postgresql_is_hung(struct postgresql_store *store)
 {
-    struct pollfd fd = {.fd = PQsocket(pg), .events = events};
+    int64_t since_us = atomic_load(&store->silent_since_us);
+    return since_us != 0 && g_get_monotonic_time() - since_us > POSTGRESQL_HUNG_US;
+}
+
+/* False when the deadline passed, the server hangs, or the socket is gone. */
+static bool wait_for_socket(const struct postgresql_connection *connection, short events, int64_t deadline_us)
+{
+    struct pollfd fd = {.fd = PQsocket(connection->pg), .events = events};
     for (;;) {
         int64_t left_us = deadline_us - g_get_monotonic_time();
-        if (fd.fd < 0 || left_us <= 0) {
+        if (fd.fd < 0 || left_us <= 0 || (!connection->is_ping && postgresql_is_hung(connection->store))) {
             return false;
         }
-        int n = poll(&fd, 1, (int)MIN(left_us / 1000 + 1, 60000));
+        int n = poll(&fd, 1, (int)MIN(left_us / 1000 + 1, BETWEEN_LOOKS_MS));
         if (n > 0) {
             return true;
         }
@@ -130,7 +139,7 @@ static bool flush(struct postgresql_connection *connection, int64_t deadline_us)
     int rc;
     while ((rc = PQflush(pg)) == 1) {
         /* The server may be blocked on sending to us: read, too. */
-        if (!wait_for_socket(pg, POLLIN | POLLOUT, deadline_us) || PQconsumeInput(pg) == 0) {
+        if (!wait_for_socket(connection, POLLIN | POLLOUT, deadline_us) || PQconsumeInput(pg) == 0) {
             return false;
         }
     }
@@ -143,7 +152,7 @@ static bool next_result(struct postgresql_connection *connection, int64_t deadli
 {
     PGconn *pg = connection->pg;
     while (PQisBusy(pg) != 0) {
-        if (!wait_for_socket(pg, POLLIN, deadline_us)) {
+        if (!wait_for_socket(connection, POLLIN, deadline_us)) {
             return lose(connection, ret_failure, "no answer in time", error);
         }
         if (PQconsumeInput(pg) == 0) {
@@ -159,7 +168,7 @@ static bool next_result(struct postgresql_connection *connection, int64_t deadli
 static PGresult *take_results(struct postgresql_connection *connection, int64_t limit_ms,
                               struct postgresql_failure *ret_failure, GError **error)
 {
-    int64_t deadline_us = deadline_after_ms(limit_ms + ANSWER_GRACE_MS);
+    int64_t deadline_us = deadline_after_ms(connection->is_ping ? POSTGRESQL_PING_MS : limit_ms + ANSWER_GRACE_MS);
     if (!flush(connection, deadline_us)) {
         lose_by_libpq(connection, ret_failure, error);
         return NULL;
@@ -230,7 +239,7 @@ static PGconn *connect_by_url(const char *url)
     const char *const keys[] = {
         "application_name", "connect_timeout",  "keepalives", "keepalives_idle", "keepalives_interval",
         "keepalives_count", "tcp_user_timeout", "dbname",     "client_encoding", NULL};
-    const char *const values[] = {"enclii", "5", "1", "10", "5", "3", "15000", url, "UTF8", NULL};
+    const char *const values[] = {"enclii", "3", "1", "10", "5", "3", "15000", url, "UTF8", NULL};
     return PQconnectdbParams(keys, values, 1);
 }
 

@@ -146,12 +146,28 @@ static bool trim_statements(struct postgresql_connection *connection)
     return postgresql_simple(connection, "DEALLOCATE ALL", 0, NULL, &failure, NULL);
 }
 
+/* A place that is not used after all, with the idle connection of it, if it has one. */
+static void give_back(struct postgresql_store *store, struct postgresql_connection *connection)
+{
+    if (connection != NULL) {
+        g_mutex_lock(&store->lock);
+        g_queue_push_tail(&store->idle, connection);
+        g_mutex_unlock(&store->lock);
+    }
+    give_place(store);
+}
+
 struct postgresql_connection *pool_acquire(struct postgresql_store *store, bool is_operator, int64_t deadline_us,
                                            bool *ret_is_hopeless, GError **error)
 {
     struct postgresql_connection *connection = NULL;
     *ret_is_hopeless = true;
     if (!take_place(store, is_operator, deadline_us, &connection, error)) {
+        return NULL;
+    }
+    if (!is_operator && postgresql_is_hung(store)) {
+        give_back(store, connection);
+        sy_fail(error, SY_STORE_UNAVAILABLE, "the database does not answer");
         return NULL;
     }
     *ret_is_hopeless = false;

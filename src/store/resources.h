@@ -217,6 +217,7 @@ bool source_list_all(struct tx *tx, GPtrArray **ret, GError **error) MUST; /* le
 bool source_delete(struct tx *tx, const char *id, GError **error) MUST;
 
 /* volume.c */
+/* The newest of this name, a tombstoned one too. */
 bool volume_find(struct tx *tx, const char *pair_id, const char *name, struct volume **ret, GError **error) MUST;
 bool volume_insert(struct tx *tx, const struct volume *volume, GError **error) MUST;
 bool volume_update(struct tx *tx, struct volume *volume, GError **error) MUST;

@@ -4,7 +4,7 @@ bool volume_find(struct tx *tx, const char *pair_id, const char *name, struct vo
 {
     void *row = NULL;
     bool ok = tx_get(tx, &volume_type, &row,
-                     "SELECT {} FROM volumes WHERE pair_id = $1 AND name = $2 AND tombstoned_at IS NULL",
+                     "SELECT {} FROM volumes WHERE pair_id = $1 AND name = $2 ORDER BY created_at DESC LIMIT 1",
                      PARAMS(P_TEXT(pair_id), P_TEXT(name)), error);
     *ret = row;
     return ok;

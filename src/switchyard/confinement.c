@@ -12,7 +12,11 @@
 
 #define SYSTEMD_FOLDER "/run/systemd/system"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifndef __has_feature /* clang's way to say it; gcc defines names */
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || __has_feature(address_sanitizer) ||               \
+    __has_feature(thread_sanitizer)
 #define IS_SANITIZED true
 #else
 #define IS_SANITIZED false

@@ -53,6 +53,30 @@ static void examine_store(struct examination *examination)
          "%s, schema version %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT, kind, status.current, status.latest);
 }
 
+/* Escapes from a container that were published in November 2025 (CVE-2025-31133, -52565, -52881) are mended in 1.2.8,
+ * 1.3.3 and 1.4.0. Distributions mend older ones under the old number, which only they know. */
+static bool is_runc_current(const char *version)
+{
+    unsigned major = 0;
+    unsigned minor = 0;
+    unsigned patch = 0;
+    if (sscanf(version, "%u.%u.%u", &major, &minor, &patch) != 3) {
+        return true; /* what it is, nobody knows */
+    }
+    return major > 1 || (major == 1 && (minor > 3 || (minor == 3 && patch >= 3) || (minor == 2 && patch >= 8)));
+}
+
+static void examine_runc(struct examination *examination, const char *version)
+{
+    if (version != NULL && !is_runc_current(version)) {
+        find(examination, "runc", GRADE_WARNING,
+             "Upgrade runc, or look whether your distribution has mended CVE-2025-31133, CVE-2025-52565 and "
+             "CVE-2025-52881 in"
+             " its package.",
+             "%s is older than 1.2.8 and 1.3.3, which close ways out of a container", version);
+    }
+}
+
 static void examine_engine(struct examination *examination)
 {
     struct engine *engine = examination->app->engine;
@@ -66,10 +90,16 @@ static void examine_engine(struct examination *examination)
     }
     find(examination, "engine", GRADE_OK, NULL, "%s %s, API %s, data in %s", info.name, info.version, info.api_version,
          info.root);
+    if (strcmp(info.name, "podman") == 0 && config_has_role(examination->app->config, "build")) {
+        find(examination, "builds", GRADE_WARNING,
+             "Name images that were built elsewhere (image: NAME in enclii.yaml), or use Docker 20.10 or newer.",
+             "Podman has no BuildKit: sources cannot be built here");
+    }
     if (!info.has_live_restore && strcmp(info.name, "docker") == 0) {
         find(examination, "engine restart", GRADE_WARNING, "Add {\"live-restore\": true} to /etc/docker/daemon.json",
              "containers stop when the engine is restarted or upgraded");
     }
+    examine_runc(examination, info.runc);
     engine_info_clear(&info);
 }
 

@@ -3,8 +3,9 @@
 #include "base/error.h"
 #include "base/file.h"
 
-#define PERIOD_US (1000 * 1000)
-#define HUNG_US (1500 * 1000)
+/* Together less than the two seconds after which a part that hangs must be known to. */
+#define PERIOD_US (400 * 1000)
+#define HUNG_US (1000 * 1000)
 #define DETAIL_LENGTH 200
 
 struct part {

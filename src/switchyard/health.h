@@ -1,7 +1,7 @@
 /* How the parts are doing, asked in the background and answered from memory.
  *
- * Each part has a thread of its own that asks it once a second, so that one which hangs delays no other. A part whose question
- * has been open for more than a second and a half, or whose last answer was an error, is degraded. Thread-safe; reading never
+ * Each part has a thread of its own that asks it every 0.4 seconds, so that one which hangs delays no other. A part whose question
+ * has been open for more than a second, or whose last answer was an error, is degraded. Thread-safe; reading never
  * blocks on anything but a short lock. */
 #pragma once
 

@@ -31,7 +31,8 @@ static const char usage[] =
     "  switchyard config --reference       the settings as a Markdown table\n"
     "  switchyard migrate up|down|status   change the database's schema (down: one step)\n"
     "  switchyard openapi                  print the API's contract\n"
-    "  switchyard teardown [--volumes]     remove containers, networks and images of this installation\n"
+    "  switchyard teardown [--volumes] [--dry-run]\n"
+    "                                      remove containers, networks and images of this installation\n"
     "  switchyard version\n"
     "\n"
     "Flags are the settings: --data-dir DIR, --listen HOST:PORT, … Each is also a key of the file named by --config\n"
@@ -197,10 +198,10 @@ static int migrate(const struct config *config, const char *verb)
     return store != NULL && run_migration(store, verb, &error) ? 0 : fail(error);
 }
 
-static int tear_down(const struct config *config, bool volumes)
+static int tear_down(const struct config *config, unsigned flags)
 {
     g_autoptr(GError) error = NULL;
-    return teardown(config, volumes, &error) ? 0 : fail(error);
+    return teardown(config, flags, &error) ? 0 : fail(error);
 }
 
 /* Takes a bare word off the arguments. */
@@ -216,6 +217,12 @@ static bool take_word(int *argc, char **argv, const char *word)
     return false;
 }
 
+static unsigned take_teardown_flags(int *argc, char **argv)
+{
+    unsigned volumes = take_word(argc, argv, "--volumes") ? TEARDOWN_VOLUMES : 0;
+    return volumes | (take_word(argc, argv, "--dry-run") ? TEARDOWN_DRY_RUN : 0);
+}
+
 static int run_with_config(const char *command, int argc, char **argv)
 {
     g_autoptr(GError) error = NULL;
@@ -226,7 +233,7 @@ static int run_with_config(const char *command, int argc, char **argv)
         argv++;
         argc--;
     }
-    bool volumes = strcmp(command, "teardown") == 0 && take_word(&argc, argv, "--volumes");
+    unsigned removal = strcmp(command, "teardown") == 0 ? take_teardown_flags(&argc, argv) : 0;
     struct config *config = config_read(argc, argv, environ, &origins, &error);
     if (config == NULL) {
         return fail(error);
@@ -241,7 +248,7 @@ static int run_with_config(const char *command, int argc, char **argv)
     } else if (strcmp(command, "migrate") == 0) {
         status = migrate(config, verb);
     } else {
-        status = tear_down(config, volumes);
+        status = tear_down(config, removal);
     }
     config_origins_clear(&origins);
     config_free(config);

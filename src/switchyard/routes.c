@@ -98,7 +98,7 @@ const struct route routes[] = {
      .summary = "Prometheus metrics", .operation_id = "getMetrics", .tag = "system"},
     {"GET", "/v1/openapi.json", NULL, .status = 200, .flags = ROUTE_PUBLIC, .handler = system_openapi,
      .summary = "This contract", .operation_id = "getOpenapi", .tag = "system"},
-    {"GET", "/v1/version", NULL, .reply = &version_info_type, .status = 200, .flags = ROUTE_PUBLIC,
+    {"GET", "/v1/version", NULL, .reply = &version_info_type, .status = 200, .flags = ROUTE_PUBLIC | ROUTE_INLINE,
      .handler = system_version, .summary = "What answers", .operation_id = "getVersion", .tag = "system"},
     {"GET", "/v1/build/status", NULL, .reply = &build_status_type, .status = 200, .flags = ROUTE_PUBLIC,
      .handler = system_build_status, .summary = "Counters of the builder", .operation_id = "getBuildStatus",
@@ -140,9 +140,10 @@ const struct route routes[] = {
     {"PATCH", "/v1/projects/{slug}/environments/{name}", "environment.write", .request = &environment_type,
      .mode = DECODE_PATCH, .reply = &environment_type, .status = 200, .handler = environment_patch,
      .summary = "Change an environment", .operation_id = "updateEnvironment", .tag = "environments"},
-    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .reply = &environment_type,
-     .status = 200, .query = delete_query, .handler = environment_delete, .summary = "Delete an environment",
-     .operation_id = "deleteEnvironment", .tag = "environments"},
+    {"DELETE", "/v1/projects/{slug}/environments/{name}", "environment.delete", .reply = &spec_result_type,
+     .status = 200, .flags = ROUTE_DRY_RUN, .query = delete_query, .handler = environment_delete,
+     .summary = "Delete an environment; its volumes are kept", .operation_id = "deleteEnvironment",
+     .tag = "environments"},
 
     /* services */
     {"POST", "/v1/projects/{slug}/services", "service.write", .request = &service_type, .mode = DECODE_CREATE,

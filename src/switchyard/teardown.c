@@ -15,6 +15,23 @@
 
 #define STOP_GRACE_MS 2000
 
+struct removal {
+    const struct config *config;
+    struct engine *engine;
+    char *installation;
+    unsigned flags;
+};
+
+/* True when it is only to be told. */
+static bool tell(const struct removal *removal, const char *kind, const char *name)
+{
+    bool is_dry = (removal->flags & TEARDOWN_DRY_RUN) != 0;
+    if (is_dry) {
+        printf("would remove %s %s\n", kind, name);
+    }
+    return is_dry;
+}
+
 static char *read_installation(const struct config *config, GError **error)
 {
     g_autofree char *path = g_build_filename(config->data_dir, "installation", NULL);
@@ -29,26 +46,34 @@ static char *read_installation(const struct config *config, GError **error)
     return g_steal_pointer(&text);
 }
 
-static bool check_nobody_runs(const struct config *config, GError **error)
+static bool check_nobody_runs(const struct removal *removal, GError **error)
 {
-    g_autofree char *path = g_build_filename(config->data_dir, "lock", NULL);
+    g_autofree char *path = g_build_filename(removal->config->data_dir, "lock", NULL);
     g_auto(fd_t) fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        sy_fail(error, SY_CONFLICT, "switchyard is running on %s", config->data_dir);
+    bool is_dry = (removal->flags & TEARDOWN_DRY_RUN) != 0;
+    if (!is_dry && fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        sy_fail(error, SY_CONFLICT, "switchyard is running on %s", removal->config->data_dir);
         sy_error_set_hint(error, "Stop it first; what it runs would come back otherwise.");
         return false;
     }
     return true;
 }
 
-static bool stop_edge(const struct config *config, const char *installation, GError **error)
+static bool stop_edge(const struct removal *removal, GError **error)
 {
+    const struct config *config = removal->config;
     g_autofree char *folder = g_build_filename(config->data_dir, "edge", NULL);
     if (!g_file_test(folder, G_FILE_TEST_IS_DIR)) {
         return true;
     }
-    const struct edge_options options = {
-        .folder = folder, .listen = config->edge_http, .program = config->haproxy, .installation = installation};
+    if ((removal->flags & TEARDOWN_DRY_RUN) != 0) {
+        printf("would stop the edge\n");
+        return true;
+    }
+    const struct edge_options options = {.folder = folder,
+                                         .listen = config->edge_http,
+                                         .program = config->haproxy,
+                                         .installation = removal->installation};
     struct edge *edge = edge_new(&options, error);
     bool ok = edge != NULL && edge_stop(edge, error);
     edge_free(edge);
@@ -58,14 +83,18 @@ static bool stop_edge(const struct config *config, const char *installation, GEr
     return ok;
 }
 
-static bool remove_instances(struct engine *engine, GError **error)
+static bool remove_instances(const struct removal *removal, GError **error)
 {
+    struct engine *engine = removal->engine;
     g_autoptr(GPtrArray) instances = NULL;
     if (!engine->ops->instance_list(engine, &instances, error)) {
         return false;
     }
     for (guint i = 0; i < instances->len; i++) {
         const struct engine_instance *instance = g_ptr_array_index(instances, i);
+        if (tell(removal, "container", instance->name)) {
+            continue;
+        }
         if (!engine->ops->instance_stop(engine, instance->id, STOP_GRACE_MS, error) ||
             !engine->ops->instance_remove(engine, instance->id, error)) {
             return false;
@@ -75,25 +104,31 @@ static bool remove_instances(struct engine *engine, GError **error)
     return true;
 }
 
-static bool remove_networks(struct engine *engine, GError **error)
+static bool remove_networks(const struct removal *removal, GError **error)
 {
+    struct engine *engine = removal->engine;
     g_autoptr(GPtrArray) names = NULL;
     g_autoptr(GPtrArray) subnets = NULL;
     if (!engine->ops->network_list(engine, &names, &subnets, error)) {
         return false;
     }
     for (guint i = 0; i < names->len; i++) {
-        if (!engine->ops->network_remove(engine, g_ptr_array_index(names, i), error)) {
+        const char *name = g_ptr_array_index(names, i);
+        if (tell(removal, "network", name)) {
+            continue;
+        }
+        if (!engine->ops->network_remove(engine, name, error)) {
             return false;
         }
-        printf("removed network %s\n", (const char *)g_ptr_array_index(names, i));
+        printf("removed network %s\n", name);
     }
     return true;
 }
 
-static bool remove_images(struct engine *engine, const char *installation, GError **error)
+static bool remove_images(const struct removal *removal, GError **error)
 {
-    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(installation));
+    struct engine *engine = removal->engine;
+    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(removal->installation));
     g_autoptr(GPtrArray) tags = NULL;
     if (!engine->ops->image_list(engine, prefix, &tags, error)) {
         return false;
@@ -103,6 +138,8 @@ static bool remove_images(struct engine *engine, const char *installation, GErro
         g_autoptr(GError) failure = NULL;
         if (!g_str_has_prefix(tag, prefix)) {
             printf("kept image %s: base images are shared\n", tag);
+        } else if (tell(removal, "image", tag)) {
+            continue;
         } else if (engine->ops->image_remove(engine, tag, &failure)) {
             printf("removed image %s\n", tag);
         } else {
@@ -112,16 +149,20 @@ static bool remove_images(struct engine *engine, const char *installation, GErro
     return true;
 }
 
-static bool remove_volumes(struct engine *engine, bool with_data, GError **error)
+static bool remove_volumes(const struct removal *removal, GError **error)
 {
+    struct engine *engine = removal->engine;
     g_autoptr(GPtrArray) names = NULL;
     if (!engine->ops->volume_list(engine, &names, error)) {
         return false;
     }
     for (guint i = 0; i < names->len; i++) {
         const char *name = g_ptr_array_index(names, i);
-        if (!with_data) {
+        if ((removal->flags & TEARDOWN_VOLUMES) == 0) {
             printf("kept volume %s: teardown --volumes removes it\n", name);
+            continue;
+        }
+        if (tell(removal, "volume", name)) {
             continue;
         }
         if (!engine->ops->volume_remove(engine, name, error)) {
@@ -132,7 +173,7 @@ static bool remove_volumes(struct engine *engine, bool with_data, GError **error
     return true;
 }
 
-bool teardown(const struct config *config, bool volumes, GError **error)
+bool teardown(const struct config *config, unsigned flags, GError **error)
 {
     g_autoptr(GError) missing = NULL;
     g_autofree char *installation = read_installation(config, &missing);
@@ -144,12 +185,15 @@ bool teardown(const struct config *config, bool volumes, GError **error)
         printf("nothing to remove: %s holds no installation\n", config->data_dir);
         return true;
     }
-    struct engine *engine = engine_docker_new(config->engine, installation, error);
-    bool ok = engine != NULL && check_nobody_runs(config, error) && stop_edge(config, installation, error) &&
-              remove_instances(engine, error) && remove_networks(engine, error) &&
-              remove_images(engine, installation, error) && remove_volumes(engine, volumes, error);
-    engine_free(engine);
-    if (ok) {
+    const struct removal removal = {.config = config,
+                                    .engine = engine_docker_new(config->engine, installation, error),
+                                    .installation = installation,
+                                    .flags = flags};
+    bool ok = removal.engine != NULL && check_nobody_runs(&removal, error) && stop_edge(&removal, error) &&
+              remove_instances(&removal, error) && remove_networks(&removal, error) && remove_images(&removal, error) &&
+              remove_volumes(&removal, error);
+    engine_free(removal.engine);
+    if (ok && (flags & TEARDOWN_DRY_RUN) == 0) {
         printf("kept %s: the database, secrets, sources and logs; remove the folder to end it all\n", config->data_dir);
     }
     return ok;

@@ -3,5 +3,10 @@
 
 #include "switchyard/config.h"
 
-/* With `volumes`, data goes too. Lines for people on stdout. False when something of ours is left. */
-bool teardown(const struct config *config, bool volumes, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+enum teardown_flag {
+    TEARDOWN_VOLUMES = 1 << 0, /* data goes too */
+    TEARDOWN_DRY_RUN = 1 << 1, /* only says what would go; also while switchyard runs */
+};
+
+/* Lines for people on stdout. False when something of ours is left. */
+bool teardown(const struct config *config, unsigned flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -137,12 +137,14 @@ static bool find_identity(struct app *app, GError **error)
 {
     g_autofree char *new_id = uuid_new();
     struct identity identity = {.app = app, .new_id = new_id, .now_us = g_get_real_time()};
-    if (!store_write(app->store, "installation", ensure_installation, &identity, error)) {
-        return false;
-    }
+    bool ok = store_write(app->store, "installation", ensure_installation, &identity, error);
+    /* Also when only the commit failed. */
     app->installation_id = identity.installation_id;
     app->organization_id = identity.organization_id;
     g_autofree char *key_id = identity.master_key_id;
+    if (!ok) {
+        return false;
+    }
     if (strcmp(key_id, box_key_id(app->box)) != 0) {
         sy_fail(error, SY_CONFLICT, "the secrets in this database are sealed with another master key than %s",
                 app->config->master_key);

@@ -59,6 +59,29 @@ def test_completion_is_for_three_shells(alone):
     subprocess.run(["bash", "-n"], input=bash, text=True, check=True)
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["de"], {"deploy", "deployments", "delete"}),
+        (["env", ""], {"list", "set", "unset", "import"}),
+        (["tokens", "create", "ci", "--scope", ""], {"admin", "deploy", "read"}),
+        (["ps", "-o", "j"], {"json"}),
+        (["completion", ""], {"bash", "zsh", "fish"}),
+        (["env", "import", "some"], {"some.env"}),
+        (["env", "import", "--secret", "some"], {"some.env"}),
+        (["env", "set", "--secret", ""], set()),
+        (["scale", ""], set()),
+        (["up", "--dry"], {"--dry-run"}),
+    ],
+)
+def test_bash_completes(alone, tmp_path, words, offered):
+    (tmp_path / "some.env").write_text("")
+    line = " ".join(f"'{word}'" for word in ["enclii", *words])
+    script = alone("completion", "bash").stdout + f"COMP_WORDS=({line}); COMP_CWORD={len(words)}; _enclii; echo ${{COMPREPLY[@]}}\n"
+    done = subprocess.run(["bash", "-s"], input=script, text=True, capture_output=True, cwd=tmp_path, check=True)
+    assert set(done.stdout.split()) == offered, done.stderr
+
+
 def test_schema_is_json_schema(alone):
     schema = alone("schema").expect(0).json
     assert "2020-12" in schema["$schema"]
@@ -163,6 +186,9 @@ def test_context_keeps_its_token_to_its_owner(cli, daemon, signed_in, tmp_path):
     home("projects", "list").expect(0)
     holding = [p for p in tmp_path.rglob("*") if p.is_file() and token in p.read_text(errors="replace")]
     assert len(holding) == 1 and stat.S_IMODE(holding[0].stat().st_mode) == 0o600, holding
+    holding[0].chmod(0o644)  # copied from elsewhere, say
+    home("projects", "list").expect(0)
+    assert stat.S_IMODE(holding[0].stat().st_mode) == 0o600
 
 
 def test_secret_comes_from_stdin_and_never_back(cli, project, service, daemon):
@@ -179,6 +205,16 @@ def test_env_import_reads_a_file(cli, project, service, tmp_path):
     text = cli("env", "list", "--project", project, "-e", "production", "-o", "json").expect(0).stdout
     for value in ("two words", "$not expanded"):
         assert value in text
+
+
+def test_env_import_leaves_port_to_the_service(cli, api, project, service, tmp_path):
+    (tmp_path / "some.env").write_text("PORT=3000\nCOLOUR=red\n")
+    done = cli("env", "import", "some.env", "-p", project, "--no-deploy").expect(0)
+    assert "PORT is left out" in done.stderr
+    listed = cli("env", "list", "-p", project, "-o", "json").expect(0).json["environment_variables"]
+    assert [row["key"] for row in listed] == ["COLOUR"]
+    assert "service's port" in cli("env", "set", "PORT=1", "-p", project).expect(10).stderr
+    assert "no file" in cli("env", "import", "missing.env", "-p", project).expect(10).stderr
 
 
 def test_delete_without_a_terminal_needs_yes(cli, project, service):

@@ -162,8 +162,8 @@ def test_container_lost_by_hand_comes_back(deployed, engine, how):
     victims = engine.of_deployment(deployment)
     assert len(victims) == 1
     getattr(engine, how)(victims[0])
-    wait_until(lambda: deployed.ask().status == 200, 40, f"it answers again after {how}")
-    assert deployed.version() == "one"
+    # A check that the edge began while it was gone may still fail once more after it is back.
+    deployed.wait_for_version("one", seconds=40)
 
 
 def test_containers_are_hardened(deployed, engine):

@@ -7,12 +7,21 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from harness.app import App
+from harness.daemon import Daemon
 from harness.ledger import Ledger
 from harness.process import processes_naming, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
 QUICK = {"keep": 90, "new": 60, "post": 60, "h2": 90}
+
+
+@pytest.fixture(scope="module")
+def engine_daemon(engine, haproxy):
+    """On one store: what this measures does not pass through it."""
+    daemon = Daemon(engine=engine, roles="api,reconcile,build").start()
+    yield daemon
+    daemon.close()
 
 
 @pytest.fixture

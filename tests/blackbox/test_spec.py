@@ -3,6 +3,7 @@
 import pytest
 import yaml
 from harness.app import App
+from harness.cli import Cli
 from harness.process import wait_until
 
 pytestmark = pytest.mark.engine
@@ -46,6 +47,17 @@ def test_worker_and_inner_service_get_no_host(app):
         assert app.status("preview", name)["url"] is None
 
 
+@pytest.mark.parametrize("code", ["0", "3"])
+def test_worker_that_ends_at_once_does_not_replace_the_old(app, code):
+    app.spec(worker={"port": "none", "health": None})
+    app.cli("up").expect(0)
+    app.spec(worker={"port": "none", "health": None, "env": {"EXIT_AT_START": code}})
+    done = app.cli("up").expect(30)
+    assert f"exit code {code}" in done.stderr, str(done)
+    status = app.status("preview", "worker")
+    assert (status["status"], status["latest_deployment"]["status"]) == ("running", "failed"), status
+
+
 def test_logs_are_followed_across_a_restart_and_a_deploy(app):
     """Its stream is ended by a stop, cut off by a kill; every line comes once."""
     app.cli("up").expect(0)
@@ -77,3 +89,35 @@ def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):
     latest = app.deployments()[0]
     assert latest["gap_ms"] > 0 and latest["requests_lost"] == 0
     assert "nothing ran for" in app.cli("events", "web", "-n", "3").expect(0).stdout
+
+
+def test_restored_project_has_its_address_and_its_volume_back(app):
+    def kept():
+        rows = app.daemon.client.get("/v1/system").expect(200).json["kept_volumes"]
+        return [row["engine_name"] for row in rows if row["pair_id"] in pairs]
+
+    app.spec(web={"volumes": {"uploads": "/data"}})
+    app.cli("up").expect(0)
+    pairs = {row["pair_id"] for row in app.status("preview")["instances"]}
+    app.cli("projects", "delete", app.project, "--yes").expect(0)
+    assert len(kept()) == 1
+    wait_until(lambda: app.ask("/", "preview").status == 404, 60, "it is gone")
+    app.cli("projects", "restore", app.project).expect(0)
+    app.cli("up").expect(0)
+    assert app.version("preview") == "one"
+    assert kept() == [], "the data would be in another volume than the service"
+
+
+def test_what_is_asked_for_without_an_engine_happens_when_it_is_there(switchyard, engine, haproxy, tmp_path, run):
+    daemon = switchyard(engine=f"unix:{tmp_path}/engine", roles="api,reconcile,build").start()
+    app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    up = app.cli.spawn("up", "-v")
+    try:
+        said = next(line for line in up.stderr if "engine does not answer" in line)
+        assert "waits for it" in said
+        assert daemon.client.get("/health").expect(200).json["status"] == "degraded"
+    finally:
+        (tmp_path / "engine").symlink_to(engine.removeprefix("unix:"))
+        out, err = up.communicate(timeout=120)
+    assert up.returncode == 0, f"{out}{err}"
+    assert app.version("preview") == "one"

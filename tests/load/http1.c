@@ -101,7 +101,7 @@ static char *what_is_wrong(const struct exchange *exchange)
     }
     return g_str_has_prefix(answer->body->str, expected)
                ? NULL
-               : g_strdup_printf("body is \"%.60s\" instead of \"%s…\"", answer->body->str, expected);
+               : g_strdup_printf("body is \"%.60s\" instead of \"%s...\"", answer->body->str, expected);
 }
 
 static void finish(struct exchange *exchange)

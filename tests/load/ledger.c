@@ -9,18 +9,31 @@ struct entry *ledger_open(struct load *load, const char *kind, int64_t due_us)
     return entry;
 }
 
+/* Of bytes from outside only the printable ones of ASCII are kept; the others become question marks. */
+static void put_text(FILE *file, const char *text)
+{
+    fputc('"', file);
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            fputc('\\', file);
+        }
+        fputc(g_ascii_isprint(*text) ? *text : *text == '\n' ? ' ' : '?', file);
+    }
+    fputc('"', file);
+}
+
 void ledger_close(struct load *load, struct entry *entry, const char *failure)
 {
-    g_autofree char *words = failure != NULL ? g_strescape(failure, NULL) : NULL;
     fprintf(load->ledger,
             "{\"id\":%" G_GINT64_FORMAT ",\"kind\":\"%s\",\"due_us\":%" G_GINT64_FORMAT ",\"sent_us\":%" G_GINT64_FORMAT
             ",\"done_us\":%" G_GINT64_FORMAT ",\"status\":%d,\"bytes\":%" G_GINT64_FORMAT ",\"tries\":%d,\"failure\":",
             entry->id, entry->kind, entry->due_us, entry->sent_us, now_us(), entry->status, entry->bytes, entry->tries);
-    if (words != NULL) {
-        fprintf(load->ledger, "\"%s\"}\n", words);
+    if (failure != NULL) {
+        put_text(load->ledger, failure);
     } else {
-        fputs("null}\n", load->ledger);
+        fputs("null", load->ledger);
     }
+    fputs("}\n", load->ledger);
     load->n_open--;
     g_hash_table_remove(load->open, entry);
     load->n_failed += failure != NULL;

@@ -1,9 +1,10 @@
 /* A load generator that keeps a ledger: one line for every request, whatever became of it.
  *
- * One thread, epoll. Open loop: request number n of a kind is due at n / rate, whatever became of the others, and its time counts
- * from when it was due. A connection that the server closes between two requests is no loss (RFC 9112 section 9.3.1): a request
- * that met such an end before the first byte of an answer is sent again on a new connection, and its entry counts the tries.
- * Anything else that is not the whole expected answer is a failure, with its reason in words.
+ * One thread, epoll. Open loop: request number n of a kind is due at n / rate, whatever became of the others, and its time
+ * counts from when it was due; at most 400 are under way at once. A connection that the server closes between two requests is no
+ * loss (RFC 9112 section 9.3.1): a request that met such an end before the first byte of an answer is sent again on a new
+ * connection, and its entry counts the tries. Anything else that is not the whole expected answer is a failure, with its reason
+ * in words.
  *
  * HTTP/2 is spoken here, by prior knowledge, and not by another program: only a client that sees GOAWAY and RST_STREAM itself
  * can say what became of each request, and what a client needs of it is small.
@@ -52,6 +53,7 @@ struct wire {
     const struct wire_ops *ops;
     void *owner;
     int fd;
+    int error; /* errno of connecting or sending, which the socket tells only once */
     bool is_dead;
     GString *out;
     size_t written;

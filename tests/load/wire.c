@@ -11,7 +11,8 @@
 static void end(struct wire *wire, int error)
 {
     if (!wire->is_dead) {
-        wire->ops->on_end(wire, error == 0 ? "closed" : g_strerror(error));
+        int known = wire->error != 0 ? wire->error : error;
+        wire->ops->on_end(wire, known == 0 ? "closed" : g_strerror(known));
     }
 }
 
@@ -23,7 +24,9 @@ struct wire *wire_open(struct load *load, const struct wire_ops *ops, void *owne
     wire->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     setsockopt(wire->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     /* A connection that is refused is told by epoll, like one that breaks later. */
-    (void)connect(wire->fd, (struct sockaddr *)&load->address, sizeof load->address);
+    if (connect(wire->fd, (struct sockaddr *)&load->address, sizeof load->address) != 0 && errno != EINPROGRESS) {
+        wire->error = errno;
+    }
     if (wire->fd < 0 || epoll_ctl(load->epoll, EPOLL_CTL_ADD, wire->fd, &event) != 0) {
         g_ptr_array_add(load->unopened, wire); /* told later: never from within the call that opens it */
     }
@@ -35,7 +38,10 @@ static void flush(struct wire *wire)
     while (!wire->is_dead && wire->written < wire->out->len) {
         ssize_t n = send(wire->fd, wire->out->str + wire->written, wire->out->len - wire->written, MSG_NOSIGNAL);
         if (n < 0) {
-            return; /* not yet; or an error, which reading tells with whatever answer came before it */
+            /* Not yet; or an error, which is told when all that came before it has been read. */
+            bool is_early = errno == EAGAIN || errno == EINTR || wire->error != 0;
+            wire->error = is_early ? wire->error : errno;
+            return;
         }
         wire->written += (size_t)n;
     }

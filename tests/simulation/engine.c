@@ -219,6 +219,7 @@ static struct engine_instance *describe(const struct container *container, bool 
     instance->state = container->state;
     instance->exit_code = with_end ? container->exit_code : -1;
     instance->restarts = container->restarts;
+    instance->started_us = container->started_us;
     instance->installation = g_strdup(container->installation);
     instance->pair = g_strdup(container->pair);
     instance->deployment = g_strdup(container->deployment);

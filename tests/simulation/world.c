@@ -218,21 +218,6 @@ bool log_collector_drain(struct log_collector *collector, const char *engine_id,
     return true;
 }
 
-struct redactor *redactor_new(const struct secret *const *secrets, size_t n_secrets)
-{
-    return NULL;
-}
-
-void redactor_unref(struct redactor *redactor)
-{
-}
-
-size_t redactor_apply(const struct redactor *redactor, const char *text, size_t length, GString *out)
-{
-    g_string_append_len(out, text, (gssize)length);
-    return 0;
-}
-
 void engine_instance_free(struct engine_instance *instance)
 {
     g_free(instance->id);

@@ -20,15 +20,29 @@ static bool check_space(const struct build_options *options, const char *path, G
     return true;
 }
 
-/* An engine elsewhere has its data folder elsewhere. */
-static bool check_engine(const struct build_options *options, GError **error)
+/* Podman's service speaks the API for containers, not BuildKit's session. */
+static bool check_builder(const struct build *build, const struct engine_info *info, GError **error)
 {
+    if (strcmp(info->name, "podman") != 0 || build->job->config->type == BUILD_IMAGE) {
+        return true;
+    }
+    return sy_fail(
+        error, SY_NOT_SUPPORTED,
+        "Podman %s has no BuildKit, with which images are built here; name one that was built elsewhere (image: "
+        "NAME in enclii.yaml), or use Docker 20.10 or newer",
+        info->version);
+}
+
+/* An engine elsewhere has its data folder elsewhere. */
+static bool check_engine(const struct build *build, GError **error)
+{
+    const struct build_options *options = build->options;
     struct engine_info info = {0};
     if (!options->engine->ops->info(options->engine, &info, error)) {
         return false;
     }
     bool is_here = info.root != NULL && *info.root != '\0' && g_file_test(info.root, G_FILE_TEST_IS_DIR);
-    bool ok = !is_here || check_space(options, info.root, error);
+    bool ok = check_builder(build, &info, error) && (!is_here || check_space(options, info.root, error));
     engine_info_clear(&info);
     return ok;
 }
@@ -38,7 +52,7 @@ bool step_prepare(struct build *build, GError **error)
     const struct build_options *options = build->options;
     const char *name = uuid_is_valid(build->job->release_id) ? build->job->release_id : "build";
     if (!folder_ensure(options->work_folder, 0700, error) || !check_space(options, options->work_folder, error) ||
-        !check_engine(options, error)) {
+        !check_engine(build, error)) {
         return false;
     }
     build->workspace = workspace_open(options->work_folder, name, error);

@@ -2,7 +2,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "enclii/commands.h"
 #include "enclii/input.h"
 #include "enclii/output.h"
@@ -27,7 +26,7 @@ static char *read_body(const struct cli *cli, size_t *ret_length, GError **error
         return input_read_all(STDIN_FILENO, ret_length, error);
     }
     if (*data == '@') {
-        return file_read(data + 1, INPUT_LIMIT, ret_length, error);
+        return input_read_file(data + 1, ret_length, error);
     }
     *ret_length = strlen(data);
     return g_strdup(data);

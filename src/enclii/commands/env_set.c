@@ -2,11 +2,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "enclii/commands.h"
 #include "enclii/dotenv.h"
 #include "enclii/input.h"
 #include "enclii/prompt.h"
+#include "enclii/spec_file.h"
 #include "enclii/target.h"
 #include "enclii/variables.h"
 
@@ -141,7 +141,7 @@ static GPtrArray *read_file(const char *path, GError **error)
 {
     size_t length;
     bool is_stdin = strcmp(path, "-") == 0;
-    char *text = is_stdin ? input_read_all(STDIN_FILENO, &length, error) : file_read(path, INPUT_LIMIT, &length, error);
+    char *text = is_stdin ? input_read_all(STDIN_FILENO, &length, error) : input_read_file(path, &length, error);
     if (text == NULL) {
         return NULL;
     }
@@ -157,16 +157,19 @@ static bool import(struct cli *cli, GError **error)
     if (map == NULL) {
         return false;
     }
-    if (map->len == 0) {
-        return sy_fail(error, SY_INVALID_INPUT, "%s sets nothing", cli_argument(cli, 0));
-    }
-    g_autoptr(service_t) service = target_service(cli, cli_flag(cli, "service"), error);
     json_t *variables = json_array();
     for (guint i = 0; i < map->len; i++) {
         const struct string_pair *pair = g_ptr_array_index(map, i);
+        if (strcmp(pair->key, "PORT") == 0) {
+            say(cli, "PORT is left out: it is set from `port` in %s", SPEC_FILE_NAME);
+            continue;
+        }
         add(variables, pair->key, pair->value, cli_has(cli, "secret"));
     }
-    bool ok = service != NULL && variables_put(cli, service, variables, error);
+    bool ok =
+        json_array_size(variables) > 0 || sy_fail(error, SY_INVALID_INPUT, "%s sets nothing", cli_argument(cli, 0));
+    g_autoptr(service_t) service = ok ? target_service(cli, cli_flag(cli, "service"), error) : NULL;
+    ok = service != NULL && variables_put(cli, service, variables, error);
     json_decref(variables);
     return ok;
 }
@@ -190,7 +193,8 @@ const struct command env_import_command = {
     .name = "env import",
     .arguments = "FILE",
     .summary = "Set the variables of a .env file, and deploy with them",
-    .details = "FILE is - for stdin. Nothing in it is expanded: $ is a character.",
+    .details =
+        "FILE is - for stdin. Nothing in it is expanded: $ is a character. PORT is left out: it is the service's port.",
     .flags = import_flags,
     .min_arguments = 1,
     .max_arguments = 1,

@@ -1,6 +1,6 @@
 #include "enclii/commands.h"
+#include "enclii/deletion.h"
 #include "enclii/output.h"
-#include "enclii/prompt.h"
 #include "enclii/target.h"
 #include "model/environment.h"
 
@@ -42,27 +42,14 @@ static bool delete_environment(struct cli *cli, GError **error)
 {
     const char *project;
     const char *name = cli_argument(cli, 0);
-    struct client *client = begin(cli, &project, error);
-    if (client == NULL) {
+    if (begin(cli, &project, error) == NULL) {
         return false;
     }
-    g_autofree char *shown = client_target("/v1/projects/%s/environments/%s", project, name);
-    json_t *found = client_get(client, shown, error);
-    json_decref(found);
+    g_autofree char *target = client_target("/v1/projects/%s/environments/%s", project, name);
     g_autofree char *question = g_strdup_printf(
         "Delete the environment %s of project %s, and stop everything that runs in it? Volumes are kept.", name,
         project);
-    if (found == NULL || !prompt_confirm(cli, question, error)) {
-        return false;
-    }
-    g_autofree char *target = g_strconcat(shown, "?force=true", NULL);
-    json_t *reply = client_send(client, "DELETE", target, NULL, error);
-    bool ok = reply != NULL;
-    if (ok && cli->output == OUTPUT_TABLE) {
-        output_line(cli, "deleted");
-    }
-    json_decref(reply);
-    return ok;
+    return delete_after_asking(cli, target, "force=true", question, error);
 }
 
 static const struct flag delete_flags[] = {

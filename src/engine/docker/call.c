@@ -133,8 +133,8 @@ static bool exchange_new(struct docker *docker, const struct http_exchange *exch
         return false;
     }
     bool ok = exchange_with(docker, client, exchange, ret_reply, &failure);
-    settle(docker, ok, failure);
     if (!ok) {
+        settle(docker, false, failure);
         g_propagate_error(error, failure);
     }
     return ok;
@@ -182,6 +182,9 @@ static bool exchange(struct docker *docker, const struct docker_call *call, cons
     int64_t started_us = g_get_monotonic_time();
     bool ok = admit(docker, &failure) && exchange_once(docker, &exchange, ret_reply, &failure);
     bool is_cancelled = !ok && g_error_matches(failure, SY_ERROR, SY_CANCELLED);
+    if (ok) {
+        settle(docker, true, NULL); /* on a kept connection, too: who is let through must not keep the others out */
+    }
     count(docker, call, ok ? ret_reply->status < 500 : is_cancelled, started_us);
     if (!ok) {
         translate_take(failure, error);

@@ -42,6 +42,7 @@ static bool docker_info(struct engine *engine, struct engine_info *ret_info, GEr
         info.name = g_strdup(version.is_podman ? "podman" : "docker");
         info.version = g_steal_pointer(&version.version);
         info.api_version = g_steal_pointer(&version.api_version);
+        info.runc = g_steal_pointer(&version.runc);
         *ret_info = info;
     }
     parse_version_clear(&version);

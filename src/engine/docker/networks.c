@@ -1,8 +1,11 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json_writer.h"
 #include "engine/docker/docker.h"
+
+#define ROUTES_BYTES ((size_t)1 << 20)
 
 /* By name. *ret_found false when there is none; ids that begin like the name do not count. */
 static bool find(struct docker *docker, const char *name, struct parse_object *ret_network, bool *ret_found,
@@ -153,9 +156,23 @@ bool docker_network_remove(struct engine *engine, const char *name, GError **err
            docker_change(docker, "DELETE", path, NULL, 404, error);
 }
 
+/* Another engine on this machine, or a tunnel, has its ranges too; the engine knows them not, and takes them all the same. */
+static void add_routes(GPtrArray *subnets)
+{
+    g_autoptr(GError) ignored = NULL; /* without them it is as good as the engine knows */
+    g_autofree char *text = file_read("/proc/net/route", ROUTES_BYTES, NULL, &ignored);
+    if (text != NULL) {
+        parse_routes(text, subnets);
+    }
+}
+
 bool docker_network_list(struct engine *engine, GPtrArray **ret_names, GPtrArray **ret_all_subnets, GError **error)
 {
     g_auto(http_reply_t) reply = {0};
-    return docker_get(docker_of(engine), "/networks", &reply, error) &&
-           parse_networks(reply.body->str, reply.body->len, engine->installation, ret_names, ret_all_subnets, error);
+    if (!docker_get(docker_of(engine), "/networks", &reply, error) ||
+        !parse_networks(reply.body->str, reply.body->len, engine->installation, ret_names, ret_all_subnets, error)) {
+        return false;
+    }
+    add_routes(*ret_all_subnets);
+    return true;
 }

@@ -1,5 +1,6 @@
 #include "engine/docker/parse.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -231,12 +232,31 @@ bool parse_image_tags(const char *text, size_t length, const char *installation,
     return true;
 }
 
+/* --- the machine's routes ------------------------------------------------------------------------------------------------------------ */
+
+void parse_routes(const char *text, GPtrArray *subnets)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        unsigned base, mask;
+        char address[INET_ADDRSTRLEN];
+        /* Both are as in memory, in the order of the network; the heading has no such numbers. */
+        if (sscanf(*line, "%*s %8x %*8x %*x %*d %*d %*d %8x", &base, &mask) != 2 || ntohl(mask) < 0xffff0000) {
+            continue;
+        }
+        const struct in_addr in = {.s_addr = base};
+        inet_ntop(AF_INET, &in, address, sizeof address);
+        g_ptr_array_add(subnets, g_strdup_printf("%s/%d", address, __builtin_popcount(mask)));
+    }
+}
+
 /* --- the engine itself --------------------------------------------------------------------------------------------------------------- */
 
 void parse_version_clear(struct parse_version *version)
 {
     g_free(version->version);
     g_free(version->api_version);
+    g_free(version->runc);
     *version = (struct parse_version){0};
 }
 
@@ -268,6 +288,9 @@ bool parse_version(const char *text, size_t length, struct parse_version *ret_ve
         const json_t *component = json_array_get(components, i);
         const char *name = member_string(component, "Name");
         version.is_podman |= g_str_has_prefix(name, "Podman");
+        if (version.runc == NULL && strcmp(name, "runc") == 0) {
+            version.runc = g_strdup(member_string(component, "Version"));
+        }
         version.has_init &= strcmp(name, "docker-init") != 0 || strcmp(member_string(component, "Version"), "N/A") != 0;
     }
     version.version = g_strdup(member_string(json, "Version"));

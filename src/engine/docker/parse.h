@@ -45,6 +45,7 @@ struct parse_version {
     int min_minor; /* oldest, 0 unknown */
     char *version;
     char *api_version;
+    char *runc; /* NULL when it does not say */
 };
 void parse_version_clear(struct parse_version *version);
 bool parse_version(const char *text, size_t length, struct parse_version *ret_version, GError **error);
@@ -66,6 +67,9 @@ bool parse_id(const char *text, size_t length, char **ret_id, GError **error);
 bool parse_build_cache(const char *text, size_t length, int64_t *ret_bytes, GError **error);
 /* {"StatusCode": …} of a wait. */
 bool parse_exit_code(const char *text, size_t length, int *ret_exit_code, GError **error);
+/* Adds the ranges of /proc/net/route (proc(5)) that are /16 or smaller, as CIDR: a larger one is somebody's whole intranet, of
+ * which a /24 may be cut out. */
+void parse_routes(const char *text, GPtrArray *subnets);
 /* Whether a list has no entry. */
 bool parse_is_empty(const char *text, size_t length, bool *ret_is_empty, GError **error);
 /* The engine's words about a failure: its "message" or "error", else the text itself; cut at 1000 bytes, one line, UTF-8. */

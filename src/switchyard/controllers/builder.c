@@ -16,6 +16,7 @@
 #define RENEW_US (INT64_C(1) * 1000000)
 #define POLL_US (INT64_C(2) * 1000000)
 #define MAX_ATTEMPTS 3
+#define ENGINE_PAUSE_US (300 * 1000)
 
 struct builder {
     struct app *app;
@@ -287,6 +288,53 @@ static bool build(struct work *work, struct build_result *result, GError **error
     return build_run(&options, &job, result, error);
 }
 
+static bool engine_answers(const struct builder *builder)
+{
+    g_autoptr(GError) ignored = NULL; /* health and doctor say it */
+    return builder->app->engine->ops->ping(builder->app->engine, &ignored);
+}
+
+/* Without its engine a build could only fail: it waits. False when it was cancelled meanwhile. */
+static bool wait_for_engine(struct work *work, GError **error)
+{
+    struct builder *builder = work->builder;
+    bool is_told = false;
+    while (g_atomic_int_get(&work->cancelled) == 0) {
+        if (engine_answers(builder)) {
+            if (is_told) {
+                say(work, "the container engine answers again");
+            }
+            return true;
+        }
+        if (!is_told) {
+            say(work, "the container engine does not answer; the build waits for it (see: enclii doctor)");
+            app_wake_events(builder->app);
+            is_told = true;
+        }
+        g_usleep(ENGINE_PAUSE_US);
+    }
+    return sy_fail(error, SY_CANCELLED, "the build was cancelled");
+}
+
+/* An engine that goes away in the middle takes the build with it, which is not the build's fault. */
+static bool build_with_engine(struct work *work, struct build_result *result, GError **error)
+{
+    for (int attempt = 1;; attempt++) {
+        GError *failure = NULL;
+        if (!wait_for_engine(work, error)) {
+            return false;
+        }
+        if (build(work, result, &failure)) {
+            return true;
+        }
+        if (attempt == MAX_ATTEMPTS || g_atomic_int_get(&work->cancelled) != 0 || engine_answers(work->builder)) {
+            g_propagate_error(error, failure);
+            return false;
+        }
+        g_error_free(failure);
+    }
+}
+
 static void set_running(struct work *work, bool is_running)
 {
     struct builder *builder = work->builder;
@@ -309,7 +357,7 @@ static void run_build(struct work *work)
     work->cancelled = work->is_lost = work->is_requested = 0;
     set_running(work, true);
     app_wake_events(work->builder->app);
-    bool ok = build(work, &result, &failure);
+    bool ok = build_with_engine(work, &result, &failure);
     set_running(work, false);
     struct outcome outcome = {.work = work, .duration_ms = (g_get_monotonic_time() - start_us) / 1000};
     outcome.result = ok ? &result : NULL;

@@ -59,6 +59,7 @@ static gpointer keeper(gpointer data)
 static bool on_engine_event(const struct engine_event *event, void *arg)
 {
     struct controller *controller = arg;
+    log_limit_reset(&controller->events_limit);
     if (event->pair[0] != '\0') {
         controller_wake(controller, event->pair);
     }
@@ -72,7 +73,7 @@ static gpointer listener(gpointer data)
     while (g_atomic_int_get(&controller->cancelled) == 0) {
         g_autoptr(GError) error = NULL;
         if (!engine->ops->events(engine, on_engine_event, controller, &controller->cancelled, &error) &&
-            g_atomic_int_get(&controller->cancelled) == 0) {
+            g_atomic_int_get(&controller->cancelled) == 0 && log_limit_allows(&controller->events_limit)) {
             log_event(LOG_WARN, "engine.events_lost", "error", error->message, NULL);
         }
         wait_ms(controller, 1000 + g_random_int_range(0, 500));

@@ -1,6 +1,7 @@
 /* What the files of the controller share. */
 #pragma once
 
+#include "base/log.h"
 #include "plan/plan.h"
 #include "switchyard/controllers/controller.h"
 #include "switchyard/controllers/observer.h"
@@ -60,6 +61,7 @@ struct controller {
 
     int64_t leader_until_us; /* monotonic; 0: not the holder */
     struct controller_stats stats;
+    struct log_limit events_limit, resync_limit, edge_limit;
 };
 
 bool controller_may_act(const struct controller *controller);

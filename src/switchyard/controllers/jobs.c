@@ -16,6 +16,7 @@
 #define LOG_FILE_BYTES (20 << 20)
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
 #define STABLE_US (INT64_C(60) * 1000000)
+#define STAYS_UP_US (INT64_C(3) * 1000000) /* a worker, before it counts as healthy */
 
 struct job {
     const struct clock *clock;
@@ -178,6 +179,12 @@ static bool ensure_volume_rows(struct tx *tx, void *arg, GError **error)
                 g_strdup_printf("enclii-%s-%s", uuid_tail(volume_job->app->installation_id), volume->id);
             volume->created_us = clock_wall_us(volume_job->app->clock);
             if (!volume_insert(tx, volume, error)) {
+                contract_object_free(volume);
+                return false;
+            }
+        } else if (volume->tombstoned_us != CONTRACT_ABSENT) {
+            volume->tombstoned_us = CONTRACT_ABSENT; /* the deletion of its project was undone */
+            if (!volume_update(tx, volume, error)) {
                 contract_object_free(volume);
                 return false;
             }
@@ -354,15 +361,33 @@ static bool create(struct controller *controller, struct job *job, GError **erro
 
 /* --- probing ------------------------------------------------------------------------------------------------------------------------------ */
 
+/* Nothing to ask: it counts as healthy when it has stayed up for a while. The engine starts it again at once when it ends, so
+ * what counts is its last start, not ours. */
+static void probe_worker(struct controller *controller, const struct job *job, struct probe_result *ret_result)
+{
+    struct engine *engine = controller->app->engine;
+    struct engine_instance *details = NULL;
+    g_autoptr(GError) ignored = NULL; /* asked again in a moment */
+    int64_t now_us = clock_wall_us(job->clock);
+    int64_t since_us = job->row->started_us;
+    bool is_running = job->engine_id != NULL &&
+                      engine->ops->instance_inspect(engine, job->engine_id, &details, &ignored) &&
+                      details->state == ENGINE_RUNNING;
+    if (is_running && details->started_us <= now_us) {
+        since_us = MAX(since_us, details->started_us);
+    }
+    ret_result->is_ok = is_running && now_us - since_us >= STAYS_UP_US;
+    g_strlcpy(ret_result->detail, ret_result->is_ok ? "running" : "just started", sizeof ret_result->detail);
+    engine_instance_free(details);
+}
+
 static void probe(struct controller *controller, const struct job *job)
 {
     struct probe_result result = {.is_ok = true};
     if (job->row->port > 0) {
         probe_instance(job->row->address, job->row->port, &job->deployment->value.settings.health, &result);
     } else {
-        /* Nothing to ask: it counts as healthy when it has stayed up for a second. */
-        result.is_ok = clock_wall_us(job->clock) - job->row->started_us > 1000000;
-        g_strlcpy(result.detail, result.is_ok ? "running" : "just started", sizeof result.detail);
+        probe_worker(controller, job, &result);
     }
     g_mutex_lock(&controller->lock);
     struct probe_record *record = g_hash_table_lookup(controller->probes, job->row->id);

@@ -1,17 +1,15 @@
 /* Networks of environments: a subnet each, fixed addresses inside. */
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/id.h"
 #include "base/quantity.h"
 #include "switchyard/controllers/internal.h"
 
 #define FIRST_HOST 10
 #define LAST_HOST 250
-#define ROUTES_LIMIT (1 << 20)
+#define MAX_ASSIGNMENTS 5
 
 char *network_name(const struct app *app, const struct environment *environment)
 {
@@ -53,16 +51,18 @@ static bool is_taken(const struct range *candidate, const GPtrArray *others)
     return false;
 }
 
-/* First /24 of the pool that overlaps none of `taken`; NULL when the pool is used up. */
-static char *choose_subnet(const char *pool_text, const GPtrArray *taken)
+/* A /24 of the pool that overlaps none of `taken`; NULL when the pool is used up. Each installation begins at a place of its
+ * own: two that choose at the same moment do not see each other's choice. */
+static char *choose_subnet(const char *pool_text, const char *installation, const GPtrArray *taken)
 {
     struct range pool;
     if (!parse_range(pool_text, &pool)) {
         return NULL;
     }
-    uint32_t size = ~pool.mask;
-    for (uint32_t offset = 0; offset <= size && offset + 256 > offset; offset += 256) {
-        struct range candidate = {.base = pool.base + offset, .mask = 0xffffff00};
+    uint32_t n = (~pool.mask >> 8) + 1;
+    uint32_t first = g_str_hash(installation) % n;
+    for (uint32_t i = 0; i < n; i++) {
+        struct range candidate = {.base = pool.base + ((first + i) % n << 8), .mask = 0xffffff00};
         if (!is_taken(&candidate, taken)) {
             struct in_addr address = {.s_addr = htonl(candidate.base)};
             char text[INET_ADDRSTRLEN];
@@ -102,7 +102,7 @@ static bool assign(struct tx *tx, void *arg, GError **error)
         for (guint i = 0; i < assignment->foreign->len; i++) {
             g_ptr_array_add(taken, g_ptr_array_index(assignment->foreign, i));
         }
-        row->subnet = choose_subnet(app->config->network_pool, taken);
+        row->subnet = choose_subnet(app->config->network_pool, app->installation_id, taken);
         if (row->subnet == NULL) {
             sy_fail(error, SY_CONFLICT, "every /24 of the network pool %s is in use", app->config->network_pool);
             sy_error_set_hint(error, "Set network_pool to a larger or another range.");
@@ -114,42 +114,6 @@ static bool assign(struct tx *tx, void *arg, GError **error)
     }
     assignment->environment->subnet = g_strdup(row->subnet);
     return true;
-}
-
-/* What this machine routes already: another engine's networks, a VPN, the office. /proc/net/route has a line for each IPv4 route
- * of the main table: interface, destination, gateway, flags, counters, mask, in hexadecimal as they lie in memory (proc(5)). */
-static void add_host_routes(GPtrArray *subnets)
-{
-    g_autofree char *text = file_read("/proc/net/route", ROUTES_LIMIT, NULL, NULL);
-    g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\n", -1);
-    for (char **line = lines; *line != NULL; line++) {
-        unsigned destination = 0;
-        unsigned mask = 0;
-        char address[INET_ADDRSTRLEN];
-        if (sscanf(*line, "%*s %x %*x %*x %*d %*d %*d %x", &destination, &mask) != 2 || __builtin_popcount(mask) < 16) {
-            continue; /* the heading, or a route so wide that a network inside it is the rule (10.0.0.0/8 of an office) */
-        }
-        struct in_addr in = {.s_addr = destination};
-        inet_ntop(AF_INET, &in, address, sizeof address);
-        g_ptr_array_add(subnets, g_strdup_printf("%s/%d", address, __builtin_popcount(mask)));
-    }
-}
-
-bool network_assign(struct controller *controller, struct environment *environment, GError **error)
-{
-    if (environment->subnet != NULL) {
-        return true;
-    }
-    g_autoptr(GPtrArray) names = NULL;
-    g_autoptr(GPtrArray) subnets = NULL;
-    struct engine *engine = controller->app->engine;
-    struct assignment assignment = {.controller = controller, .environment = environment};
-    if (!engine->ops->network_list(engine, &names, &subnets, error)) {
-        return false;
-    }
-    add_host_routes(subnets);
-    assignment.foreign = subnets;
-    return store_write(controller->app->store, "network_assign", assign, &assignment, error);
 }
 
 bool network_ensure(struct controller *controller, const struct environment *environment, GError **error)
@@ -166,6 +130,78 @@ bool network_ensure(struct controller *controller, const struct environment *env
     g_autofree char *object = g_strdup_printf(ENGINE_LABEL_OBJECT "=%s", environment->id);
     const char *const labels[] = {object, ENGINE_LABEL_ROLE "=network", NULL};
     return app->engine->ops->network_ensure(app->engine, name, environment->subnet, gateway, labels, error);
+}
+
+/* As long as no instance has an address of it. */
+static bool unassign(struct tx *tx, void *arg, GError **error)
+{
+    const struct assignment *assignment = arg;
+    struct app *app = assignment->controller->app;
+    struct scope scope = app_scope(app);
+    g_autoptr(GHashTable) addresses = NULL;
+    g_autoptr(environment_t) row = NULL;
+    if (!instance_list_addresses(tx, assignment->environment->id, &addresses, error) ||
+        !environment_by_id(tx, &scope, assignment->environment->id, &row, error)) {
+        return false;
+    }
+    if (g_hash_table_size(addresses) > 0) {
+        return sy_fail(error, SY_CONFLICT, "instances have addresses of the subnet %s already", row->subnet);
+    }
+    g_clear_pointer(&row->subnet, g_free);
+    return environment_update(tx, row, clock_wall_us(app->clock), error);
+}
+
+/* A subnet, and the network that keeps it. False with SY_ENGINE_FAILED or SY_CONFLICT when somebody has taken that subnet
+ * since we looked; it is free for another try then, and `refused` has it. After the last try it stays as it is. */
+static bool try_assign(struct assignment *assignment, GPtrArray *refused, bool is_last, GError **error)
+{
+    struct controller *controller = assignment->controller;
+    struct engine *engine = controller->app->engine;
+    g_autoptr(GPtrArray) names = NULL;
+    g_autoptr(GPtrArray) subnets = NULL;
+    if (!engine->ops->network_list(engine, &names, &subnets, error)) {
+        return false;
+    }
+    for (guint i = 0; i < refused->len; i++) {
+        g_ptr_array_add(subnets, g_strdup(g_ptr_array_index(refused, i)));
+    }
+    assignment->foreign = subnets;
+    if (!store_write(controller->app->store, "network_assign", assign, assignment, error)) {
+        return false;
+    }
+    GError *failure = NULL;
+    if (network_ensure(controller, assignment->environment, &failure)) {
+        return true;
+    }
+    g_autoptr(GError) ignored = NULL; /* then the job that starts the instance says what is wrong */
+    g_ptr_array_add(refused, g_strdup(assignment->environment->subnet));
+    if (is_last || !store_write(controller->app->store, "network_unassign", unassign, assignment, &ignored)) {
+        g_error_free(failure);
+        return true;
+    }
+    g_clear_pointer(&assignment->environment->subnet, g_free);
+    g_propagate_error(error, failure);
+    return false;
+}
+
+bool network_assign(struct controller *controller, struct environment *environment, GError **error)
+{
+    struct assignment assignment = {.controller = controller, .environment = environment};
+    g_autoptr(GPtrArray) refused = g_ptr_array_new_with_free_func(g_free);
+    for (int attempt = 1; environment->subnet == NULL; attempt++) {
+        GError *failure = NULL;
+        if (try_assign(&assignment, refused, attempt == MAX_ASSIGNMENTS, &failure)) {
+            return true;
+        }
+        bool is_taken = refused->len > 0 && (g_error_matches(failure, SY_ERROR, SY_CONFLICT) ||
+                                             g_error_matches(failure, SY_ERROR, SY_ENGINE_FAILED));
+        if (!is_taken) {
+            g_propagate_error(error, failure);
+            return false;
+        }
+        g_error_free(failure);
+    }
+    return true;
 }
 
 char *network_free_address(struct tx *tx, const struct environment *environment, GError **error)

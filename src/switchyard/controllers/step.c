@@ -194,7 +194,9 @@ void controller_look_after_edge(struct controller *controller, int64_t now_us)
         controller->next_edge_sync_us = now_us + EDGE_SYNC_US;
     }
     edge_status_clear(&status);
-    if (!ok) {
+    if (ok) {
+        log_limit_reset(&controller->edge_limit);
+    } else if (log_limit_allows(&controller->edge_limit)) {
         log_failure("edge.sync_failed", error, NULL);
     }
 }
@@ -205,9 +207,12 @@ void controller_resync(struct controller *controller)
     int64_t begin_us = clock_monotonic_us(controller->app->clock);
     g_autoptr(GPtrArray) ids = settled_find_changed(controller, begin_us, &error);
     if (ids == NULL) {
-        log_failure("controller.resync_failed", error, NULL);
+        if (log_limit_allows(&controller->resync_limit)) {
+            log_failure("controller.resync_failed", error, NULL);
+        }
         return;
     }
+    log_limit_reset(&controller->resync_limit);
     for (guint i = 0; i < ids->len; i++) {
         queue_add(controller->queue, g_ptr_array_index(ids, i), begin_us);
     }

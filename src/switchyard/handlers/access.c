@@ -170,9 +170,10 @@ static bool begin(struct request *request, const char *text, const char *request
     if (!enter(id)) {
         return sy_fail(error, SY_CONFLICT, "a request with this Idempotency-Key is at work just now");
     }
-    if (!look_up(request, id, request_sha256, ret_replayed, error) || *ret_replayed) {
+    bool ok = look_up(request, id, request_sha256, ret_replayed, error);
+    if (!ok || *ret_replayed) {
         leave(id);
-        return *ret_replayed;
+        return ok;
     }
     struct replay_key *key = g_new0(struct replay_key, 1);
     key->id = g_steal_pointer(&id);

@@ -112,10 +112,51 @@ bool environment_patch(struct request *request, GError **error)
     return true;
 }
 
+/* What a deletion takes, in words; and whether anything runs. */
+static bool describe(struct tx *tx, struct call *call, const struct environment *environment, const GPtrArray *pairs,
+                     bool *ret_runs, GError **error)
+{
+    g_autoptr(GStrvBuilder) changes = g_strv_builder_new();
+    struct spec_result *result = contract_new(&spec_result_type);
+    call->second = result;
+    *ret_runs = false;
+    for (guint i = 0; i < pairs->len; i++) {
+        const struct pair *pair = g_ptr_array_index(pairs, i);
+        g_autoptr(service_t) service = NULL;
+        if (pair->desired_deployment_id == NULL) {
+            continue;
+        }
+        if (!service_by_id(tx, &call->scope, pair->service_id, &service, error)) {
+            return false;
+        }
+        *ret_runs = true;
+        g_autofree char *text = g_strdup_printf("%s stops in %s", service->name, environment->name);
+        g_strv_builder_add(changes, text);
+    }
+    g_autofree char *text = g_strdup_printf("environment %s is deleted; volumes are kept", environment->name);
+    g_strv_builder_add(changes, text);
+    result->project = g_strdup(call_parameter(call, "slug"));
+    result->changes = g_strv_builder_end(changes);
+    return true;
+}
+
+static bool retire(struct tx *tx, struct call *call, const GPtrArray *pairs, GError **error)
+{
+    for (guint i = 0; i < pairs->len; i++) {
+        struct pair *pair = g_ptr_array_index(pairs, i);
+        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
+            return false;
+        }
+        g_ptr_array_add(call->more, g_strdup(pair->id));
+    }
+    return true;
+}
+
 static bool remove_environment(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
     g_autoptr(GPtrArray) pairs = NULL;
+    bool runs = false;
     call_reset(call);
     call->more = g_ptr_array_new_with_free_func(g_free);
     if (!find(tx, call, error)) {
@@ -123,30 +164,26 @@ static bool remove_environment(struct tx *tx, void *arg, GError **error)
     }
     struct environment *environment = call->row;
     if (!request_check_match(call->request, environment->revision, error) ||
-        !pair_list(tx, NULL, environment->id, &pairs, error)) {
+        !pair_list(tx, NULL, environment->id, &pairs, error) || !describe(tx, call, environment, pairs, &runs, error)) {
         return false;
     }
-    bool forced = request_query_bool(call->request, "force");
-    for (guint i = 0; i < pairs->len; i++) {
-        struct pair *pair = g_ptr_array_index(pairs, i);
-        if (pair->desired_deployment_id != NULL && !forced) {
-            sy_fail(error, SY_CONFLICT, "environment %s still has running services", environment->name);
-            sy_error_set_hint(error, "Delete or scale them to 0 first, or add ?force=true.");
-            return false;
-        }
-        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
-            return false;
-        }
-        g_ptr_array_add(call->more, g_strdup(pair->id));
+    if (is_dry_run(call->request)) {
+        return true;
+    }
+    if (runs && !request_query_bool(call->request, "force")) {
+        sy_fail(error, SY_CONFLICT, "environment %s still has running services", environment->name);
+        sy_error_set_hint(error, "Delete or scale them to 0 first, or add ?force=true.");
+        return false;
     }
     environment->deleted_us = call->now_us;
+    ((struct spec_result *)call->second)->applied = 1;
     g_autofree char *message = g_strdup_printf("environment %s deleted", environment->name);
     const struct history what = {.type = "environment.deleted",
                                  .project_id = environment->project_id,
                                  .environment_id = environment->id,
                                  .message = message,
                                  .actor = call->actor};
-    return environment_update(tx, environment, call->now_us, error) &&
+    return retire(tx, call, pairs, error) && environment_update(tx, environment, call->now_us, error) &&
            history_append(tx, call->app, &what, call->now_us, error);
 }
 
@@ -154,12 +191,14 @@ bool environment_delete(struct request *request, GError **error)
 {
     g_auto(call_t) call;
     call_init(&call, request);
-    if (!call_write(&call, remove_environment, error)) {
+    bool ok = is_dry_run(request) ? call_read(&call, remove_environment, error)
+                                  : call_write(&call, remove_environment, error);
+    if (!ok) {
         return false;
     }
     for (guint i = 0; i < call.more->len; i++) {
         app_wake_pair(call.app, g_ptr_array_index(call.more, i));
     }
-    reply_object(request, &environment_type, call.row, 0);
+    reply_object(request, &spec_result_type, call.second, 0);
     return true;
 }

@@ -134,7 +134,8 @@ static bool describe_deletion(struct tx *tx, const struct service *service, cons
         }
         for (guint j = 0; j < volumes->len; j++) {
             const struct volume *volume = g_ptr_array_index(volumes, j);
-            g_autofree char *text = g_strdup_printf("volume %s is kept (tombstoned)", volume->name);
+            g_autofree char *text =
+                g_strdup_printf("volume %s is kept (tombstoned): %s in the engine", volume->name, volume->engine_name);
             g_strv_builder_add(changes, text);
         }
     }

@@ -150,9 +150,36 @@ static void write_disk(const struct app *app, struct json_writer *writer)
     json_object_close(writer);
 }
 
+static bool list_volumes(struct tx *tx, void *arg, GError **error)
+{
+    struct call *call = arg;
+    call_reset(call);
+    return volume_list(tx, NULL, &call->rows, error);
+}
+
+/* Volumes of what was deleted: nobody removes them by himself, so they must be found. */
+static void write_kept_volumes(const GPtrArray *volumes, struct json_writer *writer)
+{
+    json_key(writer, "kept_volumes");
+    json_array_open(writer);
+    for (guint i = 0; volumes != NULL && i < volumes->len; i++) {
+        const struct volume *volume = g_ptr_array_index(volumes, i);
+        if (volume->tombstoned_us != CONTRACT_ABSENT) {
+            contract_encode(&volume_type, volume, ENCODE_PUBLIC, writer);
+        }
+    }
+    json_array_close(writer);
+}
+
 bool system_get(struct request *request, GError **error)
 {
     const struct app *app = request_app(request);
+    g_auto(call_t) call;
+    call_init(&call, request);
+    bool sees_all = call.scope.project_id == NULL;
+    if (sees_all && !call_read(&call, list_volumes, error)) {
+        return false;
+    }
     GString *out = g_string_sized_new(1024);
     struct json_writer writer;
     json_writer_init(&writer, out);
@@ -167,6 +194,9 @@ bool system_get(struct request *request, GError **error)
     write_engine(app, &writer);
     write_edge(app, &writer);
     write_disk(app, &writer);
+    if (sees_all) {
+        write_kept_volumes(call.rows, &writer);
+    }
     json_object_close(&writer);
     reply_json_take(request, 200, out);
     return true;

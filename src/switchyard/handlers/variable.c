@@ -1,6 +1,7 @@
 /* Configuration variables of a service, for all its environments or for one. */
 #include <string.h>
 
+#include "base/error.h"
 #include "base/secret.h"
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
@@ -41,6 +42,16 @@ static void set_value(const struct app *app, struct variable *row, const char *v
     row->is_secret = is_secret;
     row->is_removed = 0;
     variable_seal(app, row);
+}
+
+/* PORT is the service's own `port`; another value would be hidden by it. */
+static bool check_key(const struct variable *variable, const char *path, GError **error)
+{
+    if (strcmp(variable->key, "PORT") == 0) {
+        sy_error_add_issue(error, path, "reserved", "PORT is set from the service's port; change that");
+        return false;
+    }
+    return true;
 }
 
 /* The environment in the body must belong to the service's project. */
@@ -112,7 +123,7 @@ static bool create(struct tx *tx, void *arg, GError **error)
     g_autoptr(service_t) service = NULL;
     g_autoptr(variable_t) hidden = NULL;
     call_reset(call);
-    if (!call_service(tx, call, &service, error) ||
+    if (!check_key(body, "key", error) || !call_service(tx, call, &service, error) ||
         !check_environment(tx, call, service, body->environment_id, error) ||
         !variable_find(tx, service->id, body->environment_id, body->key, &hidden, error)) {
         return false;
@@ -311,7 +322,9 @@ static bool put_bulk(struct tx *tx, void *arg, GError **error)
     }
     const char *environment_id = environment != NULL ? environment->id : NULL;
     for (guint i = 0; i < body->variables->len; i++) {
-        if (!put_one(tx, call, service, environment_id, i, error)) {
+        g_autofree char *path = g_strdup_printf("variables[%u].key", i);
+        if (!check_key(g_ptr_array_index(body->variables, i), path, error) ||
+            !put_one(tx, call, service, environment_id, i, error)) {
             return false;
         }
     }

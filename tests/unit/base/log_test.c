@@ -141,6 +141,18 @@ static void lines_of_threads_do_not_mix(void)
     }
 }
 
+static void what_goes_on_failing_is_told_once_until_it_is_well(void)
+{
+    struct log_limit limit = {0};
+    g_assert_true(log_limit_allows(&limit));
+    g_assert_false(log_limit_allows(&limit));
+    log_limit_reset(&limit);
+    g_assert_true(log_limit_allows(&limit));
+    limit.next_us = g_get_monotonic_time() - 1; /* a minute later */
+    g_assert_true(log_limit_allows(&limit));
+    g_assert_false(log_limit_allows(&limit));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -149,5 +161,6 @@ int main(int argc, char **argv)
     ADD(lines_below_the_level_are_dropped);
     ADD(a_failure_has_code_and_words);
     ADD(lines_of_threads_do_not_mix);
+    ADD(what_goes_on_failing_is_told_once_until_it_is_well);
     return g_test_run();
 }

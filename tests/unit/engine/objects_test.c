@@ -346,6 +346,7 @@ static void the_engine_tells_what_it_is(void)
     g_assert_cmpuint(strlen(info.version), >, 0);
     g_assert_true(g_str_has_prefix(info.api_version, "1."));
     g_assert_true(g_str_has_prefix(info.root, "/"));
+    g_assert_true(info.runc == NULL || g_ascii_isdigit(info.runc[0]));
     engine_info_clear(&info);
     engine_docker_stats(fixture.engine, &stats);
     g_assert_cmpint(stats.calls, >, 3);

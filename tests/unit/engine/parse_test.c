@@ -366,9 +366,26 @@ static void build_cache_is_summed_whoever_made_it(void)
     g_assert_false(parse_build_cache("[]", 2, &bytes, NULL));
 }
 
+static void routes_of_the_machine_are_taken_but_for_wide_ones(void)
+{
+    static const char text[] = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+                               "eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n"
+                               "br-1\t0006C90A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+                               "tun0\t0000000A\t00000000\t0001\t0\t0\t0\t000000FF\t0\t0\t0\n"
+                               "tun1\t0000CA0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n"
+                               "cut\t0000";
+    g_autoptr(GPtrArray) subnets = g_ptr_array_new_with_free_func(g_free);
+    parse_routes(text, subnets);
+    g_assert_cmpuint(subnets->len, ==, 2);
+    g_assert_cmpstr(g_ptr_array_index(subnets, 0), ==, "10.201.6.0/24");
+    g_assert_cmpstr(g_ptr_array_index(subnets, 1), ==, "10.202.0.0/16");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/parse/routes_of_the_machine_are_taken_but_for_wide_ones",
+                    routes_of_the_machine_are_taken_but_for_wide_ones);
     g_test_add_func("/parse/frames_become_lines", frames_become_lines);
     g_test_add_func("/parse/parts_of_a_line_are_joined_per_stream", parts_of_a_line_are_joined_per_stream);
     g_test_add_func("/parse/an_entry_without_a_stamp_has_the_last_one", an_entry_without_a_stamp_has_the_last_one);
