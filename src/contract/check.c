@@ -105,6 +105,11 @@ const char *check_uuid(const char *value)
     return uuid_is_valid(value) ? NULL : "must be a UUID";
 }
 
+const char *check_sha256(const char *value)
+{
+    return sha256_hex_is_valid(value) ? NULL : "must be 64 lower-case hexadecimal digits";
+}
+
 /* A part of a file's path that is neither . nor .. */
 #define CHARACTER "\\u0000-\\u001f\\u007f:\\\\,\""
 #define PART "([^/." CHARACTER "][^/" CHARACTER "]*|\\.[^/." CHARACTER "][^/" CHARACTER "]*|\\.\\.[^/" CHARACTER "]+)"
@@ -113,6 +118,9 @@ const char *check_pattern(field_check_fn check)
 {
     if (check == check_slug) {
         return "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+    }
+    if (check == check_sha256) {
+        return "^[0-9a-f]{64}$";
     }
     if (check == check_dns_name) {
         return "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";

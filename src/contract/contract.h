@@ -218,3 +218,4 @@ const char *check_absolute(const char *value);  /* absolute file path without ".
 const char *check_relative(const char *value);  /* file path that stays beneath its folder */
 const char *check_printable(const char *value); /* no control characters */
 const char *check_uuid(const char *value);
+const char *check_sha256(const char *value); /* 64 lower-case hex digits */

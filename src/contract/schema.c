@@ -22,6 +22,7 @@ static bool may_be_null(const struct field *field, enum schema_use use)
 {
     switch (field->kind) {
     case KIND_STRUCT:
+        return use == SCHEMA_PATCH; /* back to the defaults */
     case KIND_JSON:
         return false;
     case KIND_ARRAY:
