@@ -105,9 +105,11 @@ struct column {
 /* Reads the heading "# first,second,…" or "# first second …". */
 static bool find_columns(struct rows *rows, const struct column *columns, GError **error)
 {
+    g_autofree char *first_line = g_strndup(rows->text, strcspn(rows->text, "\r\n"));
     do {
         if (!next_row(rows)) {
-            return is_missing(error, "heading");
+            g_autofree char *shown = g_strescape(first_line, NULL);
+            return sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy's reply has no heading but \"%.100s\"", shown);
         }
     } while (rows->cells[0][0] != '#');
     bool is_apart = rows->cells[0][1] == '\0'; /* "#" is a word of its own */

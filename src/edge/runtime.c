@@ -172,12 +172,18 @@ bool edge_ask_processes(struct edge *edge, struct edge_processes *ret_processes,
     return true;
 }
 
+/* What the master says in a worker's place when that ended before, or while, it was asked: nothing, or that it cannot find or
+ * cannot connect to "the target". */
+static bool is_of_ended_worker(const GString *reply)
+{
+    return strspn(reply->str, "\r\n ") == reply->len || g_str_has_prefix(reply->str, "Can't ");
+}
+
 GString *edge_ask_worker(struct edge *edge, int64_t pid, const char *command, GError **error)
 {
     g_autofree char *line = g_strdup_printf("@!%" G_GINT64_FORMAT " %s", pid, command);
     g_autoptr(GString) reply = ask_master(edge, line, error);
-    bool is_empty = reply != NULL && strspn(reply->str, "\r\n ") == reply->len; /* it ended while it was asked */
-    if (is_empty || (reply != NULL && g_str_has_prefix(reply->str, "Can't find the target"))) {
+    if (reply != NULL && is_of_ended_worker(reply)) {
         sy_fail(error, SY_NOT_FOUND, "HAProxy's worker %" G_GINT64_FORMAT " has ended", pid);
         return NULL;
     }

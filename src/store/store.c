@@ -17,6 +17,7 @@ void store_init(struct store *store, const struct backend *backend, const struct
 {
     static const struct store_options none;
     const struct store_options *from = options != NULL ? options : &none;
+    g_rw_lock_init(&store->users);
     store->backend = backend;
     store->options = *from;
     struct store_options *to = &store->options;
@@ -34,6 +35,7 @@ void store_done(struct store *store)
 {
     g_free((char *)store->options.migrations_folder);
     store->options.migrations_folder = NULL;
+    g_rw_lock_clear(&store->users);
 }
 
 struct store *store_open(const char *url, const struct store_options *options, GError **error)
@@ -52,6 +54,8 @@ struct store *store_open(const char *url, const struct store_options *options, G
 void store_close(struct store *store)
 {
     if (store != NULL) {
+        g_rw_lock_writer_lock(&store->users);
+        g_rw_lock_writer_unlock(&store->users);
         store->backend->close(store);
     }
 }
@@ -101,13 +105,15 @@ bool store_write(struct store *store, const char *name, store_fn fn, void *arg, 
     if (!may_enter(store, name, error)) {
         return false;
     }
+    g_rw_lock_reader_lock(&store->users);
     store->counters.writes++;
-    if (!store->backend->write(store, name, fn, arg, error)) {
+    bool ok = store->backend->write(store, name, fn, arg, error);
+    if (!ok) {
         store->counters.failures++;
         name_failure(name, error);
-        return false;
     }
-    return true;
+    g_rw_lock_reader_unlock(&store->users);
+    return ok;
 }
 
 bool store_read(struct store *store, const char *name, store_fn fn, void *arg, GError **error)
@@ -115,18 +121,26 @@ bool store_read(struct store *store, const char *name, store_fn fn, void *arg, G
     if (!may_enter(store, name, error)) {
         return false;
     }
+    g_rw_lock_reader_lock(&store->users);
     store->counters.reads++;
-    if (!store->backend->read(store, name, fn, arg, error)) {
+    bool ok = store->backend->read(store, name, fn, arg, error);
+    if (!ok) {
         store->counters.failures++;
         name_failure(name, error);
-        return false;
     }
-    return true;
+    g_rw_lock_reader_unlock(&store->users);
+    return ok;
 }
 
 bool store_ping(struct store *store, GError **error)
 {
-    return may_enter(store, "ping", error) && store->backend->ping(store, error);
+    if (!may_enter(store, "ping", error)) {
+        return false;
+    }
+    g_rw_lock_reader_lock(&store->users);
+    bool ok = store->backend->ping(store, error);
+    g_rw_lock_reader_unlock(&store->users);
+    return ok;
 }
 
 void store_stats(struct store *store, struct store_stats *ret_stats)
