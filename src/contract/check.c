@@ -105,10 +105,22 @@ const char *check_uuid(const char *value)
     return uuid_is_valid(value) ? NULL : "must be a UUID";
 }
 
+const char *check_sha256(const char *value)
+{
+    return sha256_hex_is_valid(value) ? NULL : "must be 64 lower-case hexadecimal digits";
+}
+
+/* A part of a file's path that is neither . nor .. */
+#define CHARACTER "\\u0000-\\u001f\\u007f:\\\\,\""
+#define PART "([^/." CHARACTER "][^/" CHARACTER "]*|\\.[^/." CHARACTER "][^/" CHARACTER "]*|\\.\\.[^/" CHARACTER "]+)"
+
 const char *check_pattern(field_check_fn check)
 {
     if (check == check_slug) {
         return "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$";
+    }
+    if (check == check_sha256) {
+        return "^[0-9a-f]{64}$";
     }
     if (check == check_dns_name) {
         return "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$";
@@ -116,14 +128,22 @@ const char *check_pattern(field_check_fn check)
     if (check == check_variable) {
         return "^[A-Za-z_][A-Za-z0-9_]{0,254}$";
     }
+    if (check == check_printable) {
+        /* What is neither Cc, Cf, Zl nor Zp. */
+        return "^[^\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u0600-"
+               "\\u0605\\u061c\\u06dd\\u070f\\u0890\\u0891\\u08e2\\u180e"
+               "\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2064\\u2066-\\u206f\\ufeff\\ufff9-\\ufffb"
+               "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+               "\U000e0001\U000e0020-\U000e007f]*$";
+    }
     if (check == check_path) {
         return "^/[!$-;=?-\\[\\]_a-z~]*$";
     }
     if (check == check_absolute) {
-        return "^(/[A-Za-z0-9_][A-Za-z0-9._-]*)+$";
+        return "^(/" PART ")+$";
     }
     if (check == check_relative) {
-        return "^(\\./?|(\\./)?[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*/?)$";
+        return "^(\\./?|(\\./)?" PART "(/" PART ")*/?)$";
     }
     return NULL;
 }

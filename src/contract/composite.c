@@ -308,7 +308,11 @@ static void strings_decode(struct decoder *decoder, const struct field *field, v
     for (size_t i = 0; i < json_array_size(json); i++) {
         size_t length = decoder_enter_index(decoder, i);
         const char *text = element_text(decoder, field->check, json_array_get(json, i));
-        if (text != NULL) {
+        if (text != NULL && field->names != NULL && decoder->mode != DECODE_STORED &&
+            !g_strv_contains(field->names, text)) {
+            g_autofree char *all = g_strjoinv(", ", (char **)field->names);
+            decoder_issue(decoder, "enum", "must be one of %s", all);
+        } else if (text != NULL) {
             g_strv_builder_add(builder, text);
         }
         decoder_leave(decoder, length);
@@ -325,8 +329,12 @@ static void strings_describe(const struct field *field, enum schema_use use, con
     json_member_string(writer, "type", "array");
     json_key(writer, "items");
     json_object_open(writer);
-    json_member_string(writer, "type", "string");
-    json_member_int(writer, "maxLength", ELEMENT_MAX_BYTES);
+    if (field->names != NULL) {
+        describe_names_of(field->names, writer);
+    } else {
+        json_member_string(writer, "type", "string");
+        json_member_int(writer, "maxLength", ELEMENT_MAX_BYTES);
+    }
     if (field->check != NULL && check_pattern(field->check) != NULL) {
         json_member_string(writer, "pattern", check_pattern(field->check));
     }

@@ -67,7 +67,7 @@ struct field {
     int64_t minimum; /* value, bytes or elements; minimum == maximum == 0: the kind's own default
                         bounds */
     int64_t maximum;
-    const char *const *names; /* ENUM, NULL-ended */
+    const char *const *names; /* ENUM; STRINGS whose elements are words of a list; NULL-ended */
     const struct type *type;  /* STRUCT, OBJECT, ARRAY, MAP */
     const char *fallback;     /* default, in its JSON text form without quotes ("8080", "5s", "auto") */
     field_check_fn check;     /* STRING; elements of STRINGS; keys of maps */
@@ -218,3 +218,4 @@ const char *check_absolute(const char *value);  /* absolute file path without ".
 const char *check_relative(const char *value);  /* file path that stays beneath its folder */
 const char *check_printable(const char *value); /* no control characters */
 const char *check_uuid(const char *value);
+const char *check_sha256(const char *value); /* 64 lower-case hex digits */

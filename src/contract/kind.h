@@ -61,3 +61,4 @@ void decode_object(struct decoder *decoder, const struct type *type, void *objec
 
 /* The pattern that says the same as a check, for schemas; NULL when there is none. */
 const char *check_pattern(field_check_fn check);
+void describe_names_of(const char *const *names, struct json_writer *writer); /* a string that is one of these */

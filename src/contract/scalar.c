@@ -61,6 +61,12 @@ static void store_int(struct decoder *decoder, const struct field *field, void *
     *(int64_t *)slot = value;
 }
 
+/* 3.0 is an integer to JSON Schema, and to languages with one type of number. */
+static bool is_whole(double value)
+{
+    return value >= -(double)MAX_SAFE_INTEGER && value <= (double)MAX_SAFE_INTEGER && value == (double)(int64_t)value;
+}
+
 static void int_decode(struct decoder *decoder, const struct field *field, void *slot, const json_t *json)
 {
     int64_t low;
@@ -72,6 +78,8 @@ static void int_decode(struct decoder *decoder, const struct field *field, void 
         *(int64_t *)slot = 0; /* of a reply */
     } else if (json_is_integer(json)) {
         store_int(decoder, field, slot, json_integer_value(json), low, high);
+    } else if (json_is_real(json) && is_whole(json_real_value(json))) {
+        store_int(decoder, field, slot, (int64_t)json_real_value(json), low, high);
     } else if (takes_none && json_is_string(json) && strcmp(json_string_value(json), "none") == 0) {
         *(int64_t *)slot = 0;
     } else if (decoder->mode == DECODE_TEXT && json_is_string(json) &&
@@ -220,6 +228,22 @@ static void quantity_decode(const struct quantity *quantity, struct decoder *dec
     *(int64_t *)slot = value;
 }
 
+/* In requests a bare number is taken too: seconds, bytes, CPUs. */
+static void quantity_describe(const struct quantity *quantity, enum schema_use use, struct json_writer *writer)
+{
+    if (use == SCHEMA_REPLY) {
+        text_describe(quantity->pattern, NULL, writer);
+        return;
+    }
+    json_key(writer, "anyOf");
+    json_array_open(writer);
+    json_object_open(writer);
+    text_describe(quantity->pattern, NULL, writer);
+    json_object_close(writer);
+    json_put_raw(writer, "{\"type\":\"number\",\"minimum\":0}");
+    json_array_close(writer);
+}
+
 #define QUANTITY_KIND(name)                                                                                            \
     static void name##_encode(const struct field *field, const void *slot, enum encode_view view,                      \
                               struct json_writer *writer)                                                              \
@@ -233,7 +257,7 @@ static void quantity_decode(const struct quantity *quantity, struct decoder *dec
     static void name##_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,  \
                                 struct json_writer *writer)                                                            \
     {                                                                                                                  \
-        text_describe(name.pattern, NULL, writer);                                                                     \
+        quantity_describe(&(name), use, writer);                                                                       \
     }                                                                                                                  \
     const struct kind_ops kind_##name = {                                                                              \
         .set_absent = int_set_absent,                                                                                  \
@@ -325,16 +349,21 @@ static void enum_decode(struct decoder *decoder, const struct field *field, void
     decoder_issue(decoder, "enum", "must be one of %s", all);
 }
 
-static void enum_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
-                          struct json_writer *writer)
+void describe_names_of(const char *const *names, struct json_writer *writer)
 {
     json_member_string(writer, "type", "string");
     json_key(writer, "enum");
     json_array_open(writer);
-    for (int i = 0; field->names[i] != NULL; i++) {
-        json_put_string(writer, field->names[i]);
+    for (; *names != NULL; names++) {
+        json_put_string(writer, *names);
     }
     json_array_close(writer);
+}
+
+static void enum_describe(const struct field *field, enum schema_use use, const char *prefix, GHashTable *used,
+                          struct json_writer *writer)
+{
+    describe_names_of(field->names, writer);
 }
 
 const struct kind_ops kind_enum = {

@@ -12,6 +12,9 @@ const char *contract_schema_suffix(enum schema_use use)
 static bool is_described(const struct field *field, enum schema_use use)
 {
     unsigned hidden = use == SCHEMA_REPLY ? FIELD_SECRET | FIELD_INTERNAL : FIELD_READ_ONLY | FIELD_INTERNAL;
+    if (use == SCHEMA_PATCH) {
+        hidden |= FIELD_IMMUTABLE; /* taken when it is the same, so that a reply can be sent back; that is no promise */
+    }
     return (field->flags & hidden) == 0;
 }
 
@@ -19,6 +22,7 @@ static bool may_be_null(const struct field *field, enum schema_use use)
 {
     switch (field->kind) {
     case KIND_STRUCT:
+        return use == SCHEMA_PATCH; /* back to the defaults */
     case KIND_JSON:
         return false;
     case KIND_ARRAY:

@@ -264,6 +264,17 @@ enum MHD_Result reply_queue(struct request *request)
     return queued;
 }
 
+static void append_headers(GString *out, const struct request *request)
+{
+    const GArray *headers = request != NULL ? request->reply.headers : NULL;
+    for (guint i = 0; headers != NULL && i < headers->len; i++) {
+        const struct text_pair *pair = &g_array_index(headers, struct text_pair, i);
+        if (strpbrk(pair->value, "\r\n") == NULL) {
+            g_string_append_printf(out, "%s: %s\r\n", pair->name, pair->value);
+        }
+    }
+}
+
 void reply_raw(struct connection *connection, const struct request *request, const GError *error, int status)
 {
     status = status != 0 ? status : problem_status(error);
@@ -281,6 +292,7 @@ void reply_raw(struct connection *connection, const struct request *request, con
     if (status == 503 || status == 429) {
         g_string_append(out, "Retry-After: 1\r\n");
     }
+    append_headers(out, request);
     g_string_append_printf(out, "\r\n%s", body->str);
     g_string_free(body, TRUE);
     if (request != NULL) {

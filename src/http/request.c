@@ -257,13 +257,15 @@ static enum MHD_Result refuse(struct request *request, const GError *error, int 
     return MHD_YES;
 }
 
-/* As refuse, for a head that cannot be trusted: where it ends is unclear, so the connection must end. */
+/* As refuse, for a head that cannot be trusted: where it ends is unclear, so the connection must end. What follows is swallowed
+ * for a while and never looked at as a request (on_call: is_lingering). */
 static enum MHD_Result refuse_framing(struct request *request, const GError *error, int status)
 {
     atomic_fetch_add_explicit(&request->server->rejected, 1, memory_order_relaxed);
     reply_error(request, error, status);
-    request->reply.must_close = true;
-    return reply_queue(request);
+    reply_raw(request->connection, request, error, status);
+    request->phase = PHASE_SWALLOW;
+    return MHD_YES;
 }
 
 static bool hand_over(struct request *request, enum phase phase)

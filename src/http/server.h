@@ -43,6 +43,8 @@ struct query_parameter {
     const char *pattern_doc; /* "1–200", "RFC 3339 or a duration"; for the API reference */
     enum kind kind;          /* KIND_INT, KIND_STRING, KIND_BOOL; checked before the handler */
     int64_t minimum, maximum;
+    const char
+        *schema; /* JSON Schema for the contract, when kind and bounds do not say all; not looked at by the server */
     const char *doc;
 };
 

@@ -1,12 +1,5 @@
 #include "model/request.h"
 
-#include "base/id.h"
-
-const char *check_sha256(const char *value)
-{
-    return sha256_hex_is_valid(value) ? NULL : "must be 64 lower-case hexadecimal digits";
-}
-
 static const struct field build_request_fields[] = {
     {.name = "git_sha",
      .kind = KIND_STRING,

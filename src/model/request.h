@@ -3,8 +3,6 @@
 
 #include "contract/contract.h"
 
-const char *check_sha256(const char *value);
-
 struct build_request {
     char *git_sha;
     char *git_branch;

@@ -1,5 +1,7 @@
 #include "model/token.h"
 
+static const char *const scopes[] = {"admin", "deploy", "read", NULL};
+
 static const struct field token_fields[] = {
     {.name = "id",
      .kind = KIND_STRING,
@@ -34,6 +36,7 @@ static const struct field token_fields[] = {
      .flags = FIELD_REQUIRED | FIELD_SHOWN,
      .minimum = 1,
      .maximum = 3,
+     .names = scopes,
      .doc = "admin, deploy, read"},
     {.name = "project",
      .kind = KIND_STRING,

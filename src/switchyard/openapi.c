@@ -30,24 +30,33 @@ static void write_reference(struct document *document, const struct type *type, 
 
 /* --- parameters -------------------------------------------------------------------------------------------------------------- */
 
-static void write_parameter(struct json_writer *writer, const char *place, const char *name, enum kind kind,
-                            int64_t minimum, int64_t maximum, const char *doc)
+static void write_parameter_schema(struct json_writer *writer, const struct query_parameter *parameter)
 {
-    json_object_open(writer);
-    json_member_string(writer, "name", name);
-    json_member_string(writer, "in", place);
-    json_member_bool(writer, "required", strcmp(place, "path") == 0);
-    if (doc != NULL) {
-        json_member_string(writer, "description", doc);
+    enum kind kind = parameter->kind;
+    if (parameter->schema != NULL) {
+        json_put_raw(writer, parameter->schema);
+        return;
     }
-    json_key(writer, "schema");
     json_object_open(writer);
     json_member_string(writer, "type", kind == KIND_INT ? "integer" : kind == KIND_BOOL ? "boolean" : "string");
-    if (kind == KIND_INT && (minimum != 0 || maximum != 0)) {
-        json_member_int(writer, "minimum", minimum);
-        json_member_int(writer, "maximum", maximum);
+    if (kind == KIND_INT && (parameter->minimum != 0 || parameter->maximum != 0)) {
+        json_member_int(writer, "minimum", parameter->minimum);
+        json_member_int(writer, "maximum", parameter->maximum);
     }
     json_object_close(writer);
+}
+
+static void write_parameter(struct json_writer *writer, const char *place, const struct query_parameter *parameter)
+{
+    json_object_open(writer);
+    json_member_string(writer, "name", parameter->name);
+    json_member_string(writer, "in", place);
+    json_member_bool(writer, "required", strcmp(place, "path") == 0);
+    if (parameter->doc != NULL) {
+        json_member_string(writer, "description", parameter->doc);
+    }
+    json_key(writer, "schema");
+    write_parameter_schema(writer, parameter);
     json_object_close(writer);
 }
 
@@ -55,24 +64,33 @@ static void write_path_parameters(struct json_writer *writer, const char *path)
 {
     for (const char *open = strchr(path, '{'); open != NULL; open = strchr(open + 1, '{')) {
         g_autofree char *name = g_strndup(open + 1, strcspn(open + 1, "}"));
-        write_parameter(writer, "path", name, KIND_STRING, 0, 0, NULL);
+        struct query_parameter parameter = {.name = name, .kind = KIND_STRING};
+        if (strcmp(name, "sha256") == 0) {
+            parameter.schema = "{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{64}$\"}";
+        }
+        write_parameter(writer, "path", &parameter);
     }
 }
 
 static void write_parameters(struct json_writer *writer, const struct route *route)
 {
+    static const struct query_parameter dry_run = {
+        .name = "dry_run", .kind = KIND_BOOL, .doc = "say what would happen, and do nothing"};
+    static const struct query_parameter key = {
+        .name = "Idempotency-Key",
+        .schema = "{\"type\":\"string\",\"minLength\":1,\"maxLength\":255,\"pattern\":\"^[!-~]+$\"}",
+        .doc = "the same key and request within 24 hours give the same reply"};
     json_key(writer, "parameters");
     json_array_open(writer);
     write_path_parameters(writer, route->path);
     for (const struct query_parameter *q = route->query; q != NULL && q->name != NULL; q++) {
-        write_parameter(writer, "query", q->name, q->kind, q->minimum, q->maximum, q->doc);
+        write_parameter(writer, "query", q);
     }
     if ((route->flags & ROUTE_DRY_RUN) != 0) {
-        write_parameter(writer, "query", "dry_run", KIND_BOOL, 0, 0, "say what would happen, and do nothing");
+        write_parameter(writer, "query", &dry_run);
     }
     if ((route->flags & ROUTE_IDEMPOTENT) != 0) {
-        write_parameter(writer, "header", "Idempotency-Key", KIND_STRING, 0, 0,
-                        "the same key and body within 24 hours give the same reply");
+        write_parameter(writer, "header", &key);
     }
     json_array_close(writer);
 }
@@ -96,6 +114,15 @@ static void write_request_body(struct document *document, const struct route *ro
     json_key(writer, "schema");
     if (is_stream) {
         json_put_raw(writer, "{\"type\":\"string\",\"format\":\"binary\"}");
+    } else if (strcmp(route->operation_id, "updateVariable") == 0) {
+        /* A patch, but for this: a new value is what it is for. */
+        json_object_open(writer);
+        json_key(writer, "allOf");
+        json_array_open(writer);
+        write_reference(document, route->request, SCHEMA_PATCH);
+        json_put_raw(writer, "{\"type\":\"object\",\"required\":[\"value\"]}");
+        json_array_close(writer);
+        json_object_close(writer);
     } else {
         write_reference(document, route->request, use_of(route));
     }

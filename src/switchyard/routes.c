@@ -30,9 +30,20 @@
     {                                                                                                                  \
         .name = "environment", .kind = KIND_STRING, .doc = "name or id; without it production when something is there" \
     }
+#define MOMENT                                                                                                         \
+    "{\"anyOf\":[{\"type\":\"string\",\"format\":\"date-time\"},"                                                      \
+    "{\"type\":\"string\",\"pattern\":\"^([0-9]{1,5}(ms|s|m|h|d))+$\"}]}"
 #define LINES                                                                                                          \
-    {.name = "since", .pattern_doc = "RFC 3339 or a duration", .kind = KIND_STRING, .doc = "lines from then on"},      \
-        {.name = "until", .pattern_doc = "RFC 3339 or a duration", .kind = KIND_STRING, .doc = "lines up to then"},    \
+    {.name = "since",                                                                                                  \
+     .pattern_doc = "RFC 3339 or a duration",                                                                          \
+     .kind = KIND_STRING,                                                                                              \
+     .schema = MOMENT,                                                                                                 \
+     .doc = "lines from then on"},                                                                                     \
+        {.name = "until",                                                                                              \
+         .pattern_doc = "RFC 3339 or a duration",                                                                      \
+         .kind = KIND_STRING,                                                                                          \
+         .schema = MOMENT,                                                                                             \
+         .doc = "lines up to then"},                                                                                   \
         {.name = "limit", .kind = KIND_INT, .minimum = 0, .maximum = 10000, .doc = "the last lines; 0: all"},          \
         {.name = "lines", .kind = KIND_INT, .minimum = 0, .maximum = 10000, .doc = "the same as limit"},               \
         {.name = "grep", .kind = KIND_STRING, .doc = "lines that hold this text"},                                     \
@@ -53,7 +64,7 @@ static const struct query_parameter websocket_query[] = {
     ENVIRONMENT,
     {.name = "env", .kind = KIND_STRING, .doc = "the same as environment"},
     {.name = "lines", .kind = KIND_INT, .minimum = 0, .maximum = 10000, .doc = "the last lines first"},
-    {.name = "since", .kind = KIND_STRING, .doc = "lines from then on"},
+    {.name = "since", .kind = KIND_STRING, .schema = MOMENT, .doc = "lines from then on"},
     {.name = "timestamps", .kind = KIND_BOOL, .doc = "accepted; every frame has its time"},
     END};
 static const struct query_parameter variables_query[] = {

@@ -218,7 +218,16 @@ bool project_delete(struct request *request, GError **error)
 static bool restore(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
+    g_autoptr(project_t) here = NULL;
+    g_autoptr(GError) absent = NULL;
     call_reset(call);
+    if (call_project(tx, call, &here, &absent)) {
+        return sy_fail(error, SY_CONFLICT, "project %s is not deleted", here->slug);
+    }
+    if (!g_error_matches(absent, SY_ERROR, SY_NOT_FOUND)) {
+        g_propagate_error(error, g_steal_pointer(&absent));
+        return false;
+    }
     return project_restore_rows(tx, &call->scope, call_parameter(call, "slug"), call->now_us - UNDO_US, call->now_us,
                                 (struct project **)&call->row, error);
 }

@@ -7,17 +7,6 @@
 
 #define DAY_US (INT64_C(86400) * 1000000)
 
-static bool check_scopes(char **scopes, GError **error)
-{
-    for (char **scope = scopes; scope != NULL && *scope != NULL; scope++) {
-        if (scope_level_from_name(*scope) == SCOPE_NONE) {
-            sy_error_add_issue(error, "scopes", "enum", "must be admin, deploy or read");
-            return false;
-        }
-    }
-    return true;
-}
-
 static bool create(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
@@ -26,8 +15,7 @@ static bool create(struct tx *tx, void *arg, GError **error)
     struct token *row = contract_dup(&token_type, body);
     call->row = row;
     g_autoptr(project_t) project = NULL;
-    if (!check_scopes(row->scopes, error) ||
-        (row->project != NULL && !project_by_slug(tx, &call->scope, row->project, &project, error))) {
+    if ((row->project != NULL && !project_by_slug(tx, &call->scope, row->project, &project, error))) {
         return false;
     }
     row->id = uuid_new();

@@ -44,6 +44,7 @@ struct sample {
     char *token;
     int64_t revision;
     char *raw;
+    char **scopes;
 };
 
 static const char *const types[] = {"auto", "dockerfile", NULL};
@@ -72,6 +73,7 @@ static const struct field sample_fields[] = {
     {.name = "token", .kind = KIND_STRING, F(token), .flags = FIELD_SECRET},
     {.name = "revision", .kind = KIND_INT, F(revision), .flags = FIELD_INTERNAL},
     {.name = "raw", .kind = KIND_JSON, F(raw)},
+    {.name = "scopes", .kind = KIND_STRINGS, F(scopes), .names = types},
 };
 static const struct type sample_type = {
     .name = "Sample",
@@ -239,6 +241,37 @@ static void every_column_survives_the_database(void)
     contract_object_free(again);
 }
 
+/* 3.0 is an integer to JSON Schema. */
+static void whole_numbers_are_integers_however_written(void)
+{
+    struct sample *object = decode("{\"name\":\"web\",\"port\":81.0}", DECODE_CREATE, NULL);
+    g_assert_nonnull(object);
+    g_assert_cmpint(object->port, ==, 81);
+    contract_object_free(object);
+    static const char *const others[] = {"81.5", "1e300", "-1e300", "9007199254740993.0", "0.0"};
+    for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+        g_autofree char *text = g_strdup_printf("{\"name\":\"web\",\"port\":%s}", others[i]);
+        g_assert_null(decode(text, DECODE_CREATE, NULL));
+    }
+}
+
+/* A later version may have stored names that this one does not know: they are read, and grant nothing. */
+static void names_in_a_list_are_checked_unless_stored(void)
+{
+    struct sample *object = decode("{\"name\":\"web\",\"scopes\":[\"auto\"]}", DECODE_CREATE, NULL);
+    g_assert_nonnull(object);
+    contract_object_free(object);
+    const char *unknown = "{\"name\":\"web\",\"scopes\":[\"auto\",\"later\"]}";
+    GError *error = NULL;
+    g_assert_null(decode(unknown, DECODE_CREATE, &error));
+    g_assert_cmpstr(error->message, ==, "scopes[1]: must be one of auto, dockerfile");
+    g_error_free(error);
+    object = decode(unknown, DECODE_STORED, NULL);
+    g_assert_nonnull(object);
+    g_assert_cmpstr(object->scopes[1], ==, "later");
+    contract_object_free(object);
+}
+
 static void hostile_json_is_refused(void)
 {
     g_autoptr(GString) deep = g_string_new(NULL);
@@ -293,6 +326,8 @@ int main(int argc, char **argv)
     g_test_add_func("/contract/secret_and_internal_fields_are_never_encoded",
                     secret_and_internal_fields_are_never_encoded);
     g_test_add_func("/contract/every_column_survives_the_database", every_column_survives_the_database);
+    g_test_add_func("/contract/whole_numbers_are_integers_however_written", whole_numbers_are_integers_however_written);
+    g_test_add_func("/contract/names_in_a_list_are_checked_unless_stored", names_in_a_list_are_checked_unless_stored);
     g_test_add_func("/contract/hostile_json_is_refused", hostile_json_is_refused);
     g_test_add_func("/contract/schema_is_valid_json_and_lists_members", schema_is_valid_json_and_lists_members);
     return g_test_run();
