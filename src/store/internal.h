@@ -44,7 +44,7 @@ struct store_counters {
 
 struct store {
     const struct backend *backend;
-    GRWLock users; /* held to read by each call until it has returned, to write once by store_close */
+    GRWLock users;                /* held to read by each call until it has returned, to write once by store_close */
     struct store_options options; /* every default filled in; migrations_folder is owned */
     struct store_counters counters;
     atomic_bool is_fatal;
