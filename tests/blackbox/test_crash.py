@@ -186,7 +186,7 @@ POINTS_UNDER_LOAD = (
 
 
 @pytest.mark.api
-def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice(killed, is_long, record_property):
+def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice(killed, is_long):
     seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
     killed.start()
@@ -201,8 +201,6 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_done_twice(killed, is_long,
         acknowledged += len(cycle.history.by(ACKNOWLEDGED))
         unknown += len([operation for operation in cycle.history.operations if not operation.answers])
     assert acknowledged > 0, "nothing was written: the test tested nothing"
-    record_property("restart_to_ready_median_s", round(statistics.median(seconds), 3))
-    record_property("restart_to_ready_max_s", round(max(seconds), 3))
     print(
         f"{len(seconds)} crashes, {acknowledged} acknowledged writes, seed {seed}; restart to ready: median"
         f" {statistics.median(seconds):.3f} s, slowest {max(seconds):.3f} s"
