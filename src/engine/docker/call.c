@@ -182,10 +182,11 @@ static bool exchange(struct docker *docker, const struct docker_call *call, cons
     int64_t started_us = g_get_monotonic_time();
     bool ok = admit(docker, &failure) && exchange_once(docker, &exchange, ret_reply, &failure);
     bool is_cancelled = !ok && g_error_matches(failure, SY_ERROR, SY_CANCELLED);
+    bool is_quiet = !ok && call->on_body != NULL && g_error_matches(failure, SY_ERROR, SY_TIMEOUT);
     if (ok) {
         settle(docker, true, NULL); /* on a kept connection, too: who is let through must not keep the others out */
     }
-    count(docker, call, ok ? ret_reply->status < 500 : is_cancelled, started_us);
+    count(docker, call, ok ? ret_reply->status < 500 : is_cancelled || is_quiet, started_us);
     if (!ok) {
         translate_take(failure, error);
     }

@@ -10,6 +10,10 @@
 
 #define EARLIER_US 1000
 #define READ_MS 30000
+/* A follow that is silent is asked for again, after twice the time each: engines have been seen that open a stream while the
+ * container starts and then never write to it. */
+#define QUIET_MIN_MS 2000
+#define QUIET_MAX_MS 120000
 
 struct reading {
     struct frames frames;
@@ -21,6 +25,7 @@ struct reading {
     int64_t n_at_last; /* how many with that stamp */
     int64_t skip_us;   /* after a new start: that many lines with this stamp are known */
     int64_t n_to_skip;
+    int64_t quiet_ms; /* how long silence is believed */
 };
 
 static bool on_line(bool is_stderr, int64_t time_us, const char *line, size_t length, void *arg)
@@ -38,6 +43,7 @@ static bool on_line(bool is_stderr, int64_t time_us, const char *line, size_t le
         reading->n_at_last = 0;
     }
     reading->n_at_last += time_us == reading->last_us;
+    reading->quiet_ms = QUIET_MIN_MS;
     return reading->fn(is_stderr, time_us, line, length, reading->arg);
 }
 
@@ -73,7 +79,7 @@ static bool end(struct reading *reading, const struct http_reply *reply, GError 
     return reading->frames.is_stopped || frames_end(&reading->frames, error);
 }
 
-/* *ret_again: nothing came for a long time; perhaps nothing was said, perhaps the engine hangs. */
+/* *ret_again: nothing came for a while; perhaps nothing was said, perhaps the engine hangs. */
 static bool read_once(struct docker *docker, const char *id, struct reading *reading, bool follow, const int *cancelled,
                       bool *ret_again, GError **error)
 {
@@ -82,7 +88,7 @@ static bool read_once(struct docker *docker, const char *id, struct reading *rea
     const struct docker_call call = {
         .method = "GET",
         .path = path,
-        .timeout_ms = follow ? DOCKER_QUIET_MS : READ_MS,
+        .timeout_ms = follow ? reading->quiet_ms : READ_MS,
         .on_body = on_bytes,
         .on_body_arg = reading,
         .cancelled = cancelled,
@@ -110,7 +116,7 @@ static bool read_once(struct docker *docker, const char *id, struct reading *rea
 bool docker_instance_logs(struct engine *engine, const char *id, int64_t since_us, bool follow, engine_log_fn fn,
                           void *arg, const int *cancelled, GError **error)
 {
-    struct reading reading = {.fn = fn, .arg = arg, .since_us = since_us};
+    struct reading reading = {.fn = fn, .arg = arg, .since_us = since_us, .quiet_ms = QUIET_MIN_MS};
     bool again = false;
     if (!docker_check_name(id, error)) {
         return false;
@@ -119,6 +125,7 @@ bool docker_instance_logs(struct engine *engine, const char *id, int64_t since_u
         if (!read_once(docker_of(engine), id, &reading, follow, cancelled, &again, error)) {
             return false;
         }
+        reading.quiet_ms = MIN(reading.quiet_ms * 2, QUIET_MAX_MS);
         if (reading.last_us > 0) {
             reading.since_us = reading.skip_us = reading.last_us;
             reading.n_to_skip = reading.n_at_last;

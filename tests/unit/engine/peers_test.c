@@ -259,6 +259,13 @@ static gpointer cancel_soon(gpointer cancelled)
     return NULL;
 }
 
+static gpointer answer_after_a_second(gpointer peer)
+{
+    g_usleep(G_USEC_PER_SEC);
+    g_atomic_int_set(&((struct peer *)peer)->manner, PEER_ANSWER);
+    return NULL;
+}
+
 static bool no_event(const struct engine_event *event, void *arg)
 {
     return true;
@@ -280,6 +287,34 @@ static void listening_to_a_silent_peer_can_be_cancelled(void)
     g_clear_error(&error);
     g_assert_true(engine->ops->events(engine, no_event, NULL, &cancelled, &error));
     g_assert_cmpint(g_get_monotonic_time() - start_us, <, 500 * 1000);
+    g_thread_join(thread);
+    engine_free(engine);
+    peer_stop(&peer);
+}
+
+/* Engines have been seen that open a log while the container starts and then never write to it. */
+static void a_silent_log_is_asked_for_again(void)
+{
+    static const char line[] = "2026-11-24T12:00:00.000000000Z hello\n";
+    g_autoptr(GString) frame = g_string_new_len("\1\0\0\0\0\0\0", 7);
+    g_string_append_c(frame, sizeof line - 1);
+    g_string_append(frame, line);
+    const struct peer_reply replies[] = {table[0], {"/logs", 200, frame->str, frame->len}, {NULL}};
+    struct peer peer;
+    int n_lines = 0;
+    g_autoptr(GError) error = NULL;
+    peer_init(&peer, PEER_ANSWER, replies);
+    peer_start(&peer);
+    struct engine *engine = engine_at(&peer);
+    g_assert_true(engine->ops->instance_logs(engine, "c", 0, false, count_line, &n_lines, NULL, &error));
+    g_assert_cmpint(n_lines, ==, 1);
+    g_atomic_int_set(&peer.manner, PEER_HANG);
+    GThread *thread = g_thread_new("answer", answer_after_a_second, &peer);
+    int64_t start_us = g_get_monotonic_time();
+    g_assert_true(engine->ops->instance_logs(engine, "c", 0, true, count_line, &n_lines, NULL, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(n_lines, ==, 2);
+    g_assert_cmpint(g_get_monotonic_time() - start_us, <, 10 * G_USEC_PER_SEC);
     g_thread_join(thread);
     engine_free(engine);
     peer_stop(&peer);
@@ -316,6 +351,7 @@ int main(int argc, char **argv)
                     an_engine_that_cannot_be_reached_is_left_alone_for_a_second);
     g_test_add_func("/peers/a_stream_that_breaks_off_is_not_begun_again", a_stream_that_breaks_off_is_not_begun_again);
     g_test_add_func("/peers/listening_to_a_silent_peer_can_be_cancelled", listening_to_a_silent_peer_can_be_cancelled);
+    g_test_add_func("/peers/a_silent_log_is_asked_for_again", a_silent_log_is_asked_for_again);
     g_test_add_func("/peers/only_sockets_are_endpoints", only_sockets_are_endpoints);
     return g_test_run();
 }
