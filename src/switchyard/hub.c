@@ -4,6 +4,9 @@
 
 #define BATCH 500
 #define POLL_US (500 * 1000)
+/* From one look to the next. The first event is seen at once; under a stream of writes PostgreSQL's writers, which wait while
+ * the horizon is read (store/event.c), are not stopped after every commit. */
+#define LOOK_APART_US (20 * 1000)
 
 struct subscription {
     struct stream *stream;
@@ -144,15 +147,25 @@ static void drop_closed(struct hub *hub)
     }
 }
 
+/* With the lock held. Until it was woken and a while has passed since the last look, or for long enough. */
+static void wait_for_reason(struct hub *hub, int64_t last_look_us)
+{
+    int64_t poll_us = g_get_monotonic_time() + POLL_US;
+    while (!hub->is_woken && !hub->is_closed && g_cond_wait_until(&hub->woken, &hub->lock, poll_us)) {
+    }
+    while (!hub->is_closed && g_cond_wait_until(&hub->woken, &hub->lock, last_look_us + LOOK_APART_US)) {
+    }
+    hub->is_woken = false;
+}
+
 static gpointer run(gpointer data)
 {
     struct hub *hub = data;
+    int64_t look_us = 0;
     g_mutex_lock(&hub->lock);
     while (!hub->is_closed) {
-        if (!hub->is_woken) {
-            g_cond_wait_until(&hub->woken, &hub->lock, g_get_monotonic_time() + POLL_US);
-        }
-        hub->is_woken = false;
+        wait_for_reason(hub, look_us);
+        look_us = g_get_monotonic_time();
         drop_closed(hub);
         g_mutex_unlock(&hub->lock);
         while (read_and_deliver(hub)) {
