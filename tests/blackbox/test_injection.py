@@ -227,7 +227,9 @@ def test_every_string_of_every_body(daemon, world, mark):
                 body = put_at(world.body(name), place, text, is_name)
                 reply = world.api.call(method, world.target(path), body)
                 complaint = judge(reply, label)
-                if complaint is None and reply.status < 300 and name != "putSpec":
+                # A release that is there already answers for the same inputs, with what was noted when it was made.
+                is_reused = name == "createRelease" and reply.status == 200
+                if complaint is None and reply.status < 300 and name != "putSpec" and not is_reused:
                     kept += 1
                     found = value_at(reply.json, place, text, is_name)
                     # A bare string may stand for an object with one member: health: /healthz.

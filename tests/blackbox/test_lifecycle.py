@@ -45,16 +45,32 @@ def test_started_again_it_knows_what_it_knew(switchyard, run):
     daemon.over_tcp(token).get("/v1/projects").expect(200)
 
 
-def test_running_requests_are_finished_on_sigterm(switchyard):
+def is_refused(host, port):
+    try:
+        socket.create_connection((host, port), 5).close()
+        return False
+    except ConnectionRefusedError:
+        return True
+
+
+def test_running_requests_are_finished_on_sigterm(switchyard, run):
+    """One whose head has arrived is answered, although its body comes after the signal."""
     daemon = switchyard().start()
+    token = daemon.client.post("/v1/user/tokens", {"name": run, "scopes": ["admin"]}).expect(201).json["token"]
     host, port = daemon.over_tcp().endpoint.removeprefix("http://").split(":")
+    body = b'{"name":"Late","slug":"%s"}' % run.encode()
+    head = f"POST /v1/projects HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
     with socket.create_connection((host, int(port)), 10) as connection:
-        connection.sendall(b"GET /v1/version HTTP/1.1\r\nHost: x\r\n")
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
         daemon.process.send_signal(signal.SIGTERM)
-        connection.sendall(b"\r\n")
-        received = connection.recv(100)
-    assert received.startswith(b"HTTP/1.1 ") or received == b""
+        wait_until(lambda: is_refused(host, int(port)), 20, "nobody new is let in")
+        connection.sendall(body)
+        received = connection.recv(200)
+    assert received.startswith(b"HTTP/1.1 201 "), received
     daemon.stop()
+    daemon.start()
+    assert daemon.client.get(f"/v1/projects/{run}").expect(200).json["name"] == "Late"
 
 
 def test_one_data_folder_has_one_owner(switchyard):
