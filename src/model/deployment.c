@@ -247,8 +247,6 @@ char *deployment_template(const struct deployment_value *value, const char *salt
     g_clear_pointer(&settings->domains, g_strfreev);
     g_clear_pointer(&settings->secrets, g_strfreev);
     g_clear_pointer(&settings->release, g_strfreev);
-    contract_clear(&health_rule_type, &settings->health);
-    contract_init(&health_rule_type, &settings->health);
     g_autofree char *text = contract_encode_text(&deployment_value_type, part, ENCODE_STORED);
     g_autofree char *salted = g_strconcat(text, "\n", salt, NULL);
     contract_object_free(part);

@@ -242,9 +242,13 @@ static void fail_overdue(struct planner *planner, const struct observed_instance
 
 static void plan_starting(struct planner *planner, const struct observed_instance *instance)
 {
-    const struct health_rule *rule = &planner->input->desired->value.settings.health;
+    const struct deployment *desired = planner->input->desired;
+    const struct health_rule *rule = &desired->value.settings.health;
     const struct instance *row = instance->row;
-    int64_t deadline_us = started_us(row) + rule->grace_ms * MS;
+    /* A deployment may find one that an earlier one has started: the time it has had before is not held against it. */
+    int64_t since_us =
+        desired->started_us != CONTRACT_ABSENT ? MAX(started_us(row), desired->started_us) : started_us(row);
+    int64_t deadline_us = since_us + rule->grace_ms * MS;
     if (instance->is_probe_ok) {
         return;
     }

@@ -73,6 +73,23 @@ def test_failed_health_gate_keeps_the_old_version(deployed):
     assert latest["status"] == "failed" and latest["error_message"]
 
 
+def test_new_health_rule_is_for_new_instances(deployed):
+    """A rule that nothing fulfils must not take away what serves; the next deployment begins its own time."""
+    deployed.spec(web={"health": {"path": "/nothing-there", "interval": "500ms", "grace": "6s"}})
+    deployed.cli("deploy", "--no-wait").expect(0)
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        assert deployed.version() == "one"
+        time.sleep(0.05)
+    assert deployed.deployments()[0]["status"] == "deploying"
+    deployed.spec(web={"health": {"path": "/others", "interval": "500ms", "grace": "6s"}})
+    deployed.cli("deploy").expect(0)
+    deployed.spec(web={"health": {"path": "/nothing-there", "interval": "500ms", "grace": "3s"}})
+    done = deployed.cli("deploy").expect(30)
+    assert "GET /nothing-there: 404" in done.stderr, str(done)
+    assert deployed.version() == "one"
+
+
 def test_program_that_ends_at_once_is_told_with_its_words(deployed):
     deployed.spec(web={"env": {"EXIT_AT_START": "3"}, "health": {"path": "/healthz", "grace": "8s"}})
     done = deployed.cli("up").expect(30)

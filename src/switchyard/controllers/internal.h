@@ -14,6 +14,7 @@ struct job;
 
 /* What the last probes of an instance said; kept in memory only: after a restart it is simply asked again. */
 struct probe_record {
+    char deployment_id[37]; /* by whose rule it was asked */
     int64_t probed_us;
     int64_t n_probes;
     bool is_ok;

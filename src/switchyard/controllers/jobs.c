@@ -395,6 +395,10 @@ static void probe(struct controller *controller, const struct job *job)
         record = g_new0(struct probe_record, 1);
         g_hash_table_insert(controller->probes, g_strdup(job->row->id), record);
     }
+    if (strcmp(record->deployment_id, job->deployment->id) != 0) {
+        g_strlcpy(record->deployment_id, job->deployment->id, sizeof record->deployment_id);
+        record->n_probes = 0;
+    }
     record->probed_us = clock_wall_us(job->clock);
     record->is_ok = result.is_ok;
     record->n_probes++;

@@ -2,6 +2,8 @@
  * made and deleted after it is gone, so a container without a row is truly nobody's. */
 #include "switchyard/controllers/internal.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 char *edge_backend_name(const char *pair_id)
@@ -120,8 +122,9 @@ static void observe_instance(struct pass *pass, const struct instance *row, stru
         *copy = *record;
     }
     g_mutex_unlock(&controller->lock);
-    /* A probe from before the last start says nothing. */
-    if (copy->probed_us > 0 && copy->probed_us >= row->started_us) {
+    /* A probe from before the last start says nothing, nor does one by another deployment's rule. */
+    const char *desired = pass->desired != NULL ? pass->desired->id : "";
+    if (copy->probed_us > 0 && copy->probed_us >= row->started_us && strcmp(copy->deployment_id, desired) == 0) {
         observed.probed_us = copy->probed_us;
         observed.is_probe_ok = copy->is_ok;
         observed.n_probes = copy->n_probes;

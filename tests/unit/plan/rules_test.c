@@ -251,12 +251,29 @@ static void not_healthy_in_time_fails_with_the_last_answer(void)
     scene_add(&scene, "old", INSTANCE_ROUTED);
     fresh->is_probe_ok = false;
     fresh->probe_detail = "HTTP 500";
+    scene.desired.started_us = NOW_US - 90 * SECOND_US;
     row_of(&scene, fresh)->started_us = NOW_US - 60 * SECOND_US + 1;
     assert_plan(&scene, "probe i0");
     plan_clear(&scene.plan);
     row_of(&scene, fresh)->started_us = NOW_US - 60 * SECOND_US;
     assert_plan(&scene, "fail i0");
     g_assert_nonnull(strstr(find_action(&scene, ACTION_FAIL)->reason, "HTTP 500"));
+    scene_clear(&scene);
+}
+
+/* One that an earlier deployment of the same template has started. */
+static void time_before_the_deployment_is_not_held_against_an_instance(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    struct observed_instance *fresh = scene_add(&scene, "new", INSTANCE_STARTING);
+    fresh->is_probe_ok = false;
+    row_of(&scene, fresh)->started_us = NOW_US - 90 * SECOND_US;
+    scene.desired.started_us = NOW_US - 60 * SECOND_US + 1;
+    assert_plan(&scene, "probe i0");
+    plan_clear(&scene.plan);
+    scene.desired.started_us = NOW_US - 60 * SECOND_US;
+    assert_plan(&scene, "fail i0");
     scene_clear(&scene);
 }
 
@@ -400,6 +417,7 @@ int main(int argc, char **argv)
     ADD(old_crashes_of_one_that_serves_fail_nothing);
     ADD(crashing_at_once_fails_with_its_words);
     ADD(not_healthy_in_time_fails_with_the_last_answer);
+    ADD(time_before_the_deployment_is_not_held_against_an_instance);
     ADD(of_two_in_one_slot_the_one_without_traffic_leaves);
     ADD(what_was_routed_unseen_is_drained);
     ADD(deployment_has_not_finished_while_the_old_gets_requests);
