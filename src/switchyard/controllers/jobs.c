@@ -63,7 +63,11 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
         row != NULL ? g_hash_table_lookup(pass->snapshot->by_instance, row->id) : NULL;
     job->engine_id = container != NULL ? g_strdup(container->id) : NULL;
     g_mutex_lock(&controller->lock);
-    bool is_new = g_hash_table_add(controller->busy, g_strdup(job->busy_key));
+    bool is_new = !g_hash_table_contains(controller->busy, job->busy_key) &&
+                  (orphan == NULL || pace_begin_orphan(controller, pass));
+    if (is_new) {
+        g_hash_table_add(controller->busy, g_strdup(job->busy_key));
+    }
     g_mutex_unlock(&controller->lock);
     if (!is_new) {
         job_free(job);
@@ -698,6 +702,9 @@ void job_run(gpointer data, gpointer user_data)
     }
     g_mutex_lock(&controller->lock);
     g_hash_table_remove(controller->busy, job->busy_key);
+    if (job->orphan != NULL) {
+        pace_end_orphan(controller, job->pair->id);
+    }
     g_mutex_unlock(&controller->lock);
     app_wake_events(controller->app);
     queue_add(controller->queue, job->pair->id, clock_monotonic_us(job->clock) + delay_us);
