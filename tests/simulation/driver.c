@@ -357,6 +357,8 @@ bool story_run(const struct story *story, const char *template_database, const c
     driver.news = g_array_new(FALSE, FALSE, sizeof(struct news));
     g_array_set_clear_func(driver.news, news_clear);
     driver.watch.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    driver.watch.served = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    driver.watch.retiring = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     town_found(&driver.town, store);
     world_add_foreign(driver.town.installation_id);
     for (int n = 0; n < story->n_processes; n++) {
@@ -382,6 +384,8 @@ bool story_run(const struct story *story, const char *template_database, const c
         .n_effects = world.n_effects};
     g_array_unref(driver.news);
     g_hash_table_unref(driver.watch.ended);
+    g_hash_table_unref(driver.watch.served);
+    g_hash_table_unref(driver.watch.retiring);
     town_leave(&driver.town);
     store_close(store);
     world_end();
