@@ -163,6 +163,9 @@ static void check_pace(struct watch *watch, const struct look *look)
             g_hash_table_remove(watch->retiring, pair->id);
         } else if (g_hash_table_contains(watch->served, pair->id)) {
             g_hash_table_add(watch->retiring, g_strdup(pair->id));
+            if (!watch->town->is_deleted) {
+                world_violation("%s is stopped, and nobody has deleted it", pair->host);
+            }
         }
         if (is_to_serve) {
             g_hash_table_add(watch->served, g_strdup(pair->id));

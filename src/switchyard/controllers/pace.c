@@ -25,27 +25,8 @@ static bool retire_next(struct tx *tx, void *arg, GError **error)
 {
     struct advance *advance = arg;
     const struct app *app = advance->controller->app;
-    g_autoptr(GPtrArray) pairs = NULL;
-    bool is_held = false;
     g_ptr_array_set_size(advance->ids, 0);
-    if (!lease_confirm(tx, "controller", app->holder, &is_held, error) || !count_pairs(tx, advance, error)) {
-        return false;
-    }
-    int64_t room = is_held ? pace_room(advance->counts.running, advance->counts.leaving) : 0;
-    if (room == 0) {
-        return true;
-    }
-    if (!pair_list_waiting(tx, room, &pairs, error)) {
-        return false;
-    }
-    for (guint i = 0; i < pairs->len; i++) {
-        struct pair *pair = g_ptr_array_index(pairs, i);
-        if (!operation_retire(tx, app, pair, "controller", clock_wall_us(app->clock), error)) {
-            return false;
-        }
-        g_ptr_array_add(advance->ids, g_strdup(pair->id));
-    }
-    return true;
+    return operation_retire_next(tx, app, "controller", clock_wall_us(app->clock), advance->ids, error);
 }
 
 /* Mostly there is no room, or nobody waits: a read finds that out. */

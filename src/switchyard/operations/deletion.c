@@ -197,3 +197,17 @@ bool operation_deletion_pace(struct tx *tx, int64_t n_pairs, char **ret_words, G
                            : g_strdup_printf("at most %" G_GINT64_FORMAT " of them stop at a time", step);
     return true;
 }
+
+bool operation_retire_next(struct tx *tx, const struct app *app, const char *actor, int64_t now_us, GPtrArray *pair_ids,
+                           GError **error)
+{
+    struct pair_counts counts;
+    bool is_held = false;
+    g_autoptr(GPtrArray) pairs = NULL;
+    if (!lease_confirm(tx, "controller", app->holder, &is_held, error) || !pair_count(tx, &counts, error)) {
+        return false;
+    }
+    int64_t room = is_held ? pace_room(counts.running, counts.leaving) : 0;
+    return room == 0 || (pair_list_waiting(tx, room, &pairs, error) &&
+                         for_each(tx, app, pairs, operation_retire, actor, now_us, pair_ids, error));
+}

@@ -19,6 +19,10 @@ bool operation_delete_service(struct tx *tx, const struct app *app, struct servi
 bool operation_deletion_pace(struct tx *tx, int64_t n_pairs, char **ret_words,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Lets those go whose turn it is, as many as there is room for; appends their ids to `pair_ids`. None when the controller's lease
+ * is not app->holder's any more. */
+bool operation_retire_next(struct tx *tx, const struct app *app, const char *actor, int64_t now_us, GPtrArray *pair_ids,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Nothing is to run here from now on: waiting → retiring. */
 bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, const char *actor, int64_t now_us,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
