@@ -1,6 +1,7 @@
 """What stops more than one thing at a time can be looked at first, and goes step by step."""
 
 import json
+import sqlite3
 import subprocess
 import threading
 import time
@@ -71,17 +72,13 @@ def hold(container, seconds):
     threading.Thread(target=client.get, args=(f"/slow/{seconds * 1000}",), daemon=True).start()
 
 
-def destroyed_at(engine, since, deployment_ids):
-    """deployment id → when its last container was gone, by the engine's own account."""
-    filters = urllib.parse.quote(json.dumps({"type": ["container"], "event": ["destroy"]}))
+def engine_times(engine, what, since, containers):
+    """Container id → when the engine says that this happened to it."""
+    filters = urllib.parse.quote(json.dumps({"type": ["container"], "event": [what]}))
     told = engine.client.get(f"/events?since={since}&until={int(time.time()) + 1}&filters={filters}").expect(200)
     events = [json.loads(line) for line in told.body.splitlines()]
-    times = {}
-    for event in events:
-        deployment_id = event["Actor"]["Attributes"].get("dev.enclii.deployment")
-        if deployment_id in deployment_ids:
-            times[deployment_id] = event["timeNano"] / 1e9
-    return times
+    wanted = {container["Id"] for container in containers}
+    return {event["Actor"]["ID"]: event["timeNano"] / 1e9 for event in events if event["Actor"]["ID"] in wanted}
 
 
 def retired_at(app, deployment_id):
@@ -110,7 +107,7 @@ def test_services_of_a_deleted_project_leave_one_by_one(switchyard, store_url, e
 
     # Gone from the API at once; one of them ends, slowly, and meanwhile the others serve, also after a crash.
     for container in before.values():
-        hold(container, 8)
+        hold(container, 5)
     daemon.client.delete(f"{path}?force=true").expect(200)
     daemon.client.get(path).expect_problem(404, "NOT_FOUND")
     wait_until(lambda: len(served()) < 3, 30, "the first one leaves")
@@ -139,4 +136,31 @@ def test_services_of_a_deleted_project_leave_one_by_one(switchyard, store_url, e
     wait_until(lambda: not served() and not any(map(there.of_deployment, made.values())), 60, "all are gone")
     daemon.client.post(f"{path}/restore").expect(200)
     first, second = sorted(staying, key=lambda name: retired_at(app, made[name]))
-    assert retired_at(app, made[second]) >= destroyed_at(there, since, made.values())[made[first]]
+    gone = engine_times(there, "destroy", since, before.values())
+    assert retired_at(app, made[second]) >= gone[before[first]["Id"]]
+
+
+def test_containers_that_no_record_speaks_of_go_one_service_after_the_other(switchyard, engine, haproxy, tmp_path, run):
+    daemon = switchyard(engine=engine, roles="api,reconcile,build").start()
+    app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    app.spec(**{name: {"health": {"path": "/healthz", "interval": "1s"}} for name in NAMES})
+    app.cli("up").expect(0)
+    there = Engine(engine)
+    strays = [there.of_deployment(app.deployments(name)[0]["id"])[0] for name in NAMES]
+    daemon.kill()
+    with sqlite3.connect(daemon.folder / "store.db") as database:  # as when an older database is restored
+        database.execute("DELETE FROM instances")
+    database.close()
+    since = int(time.time())
+    for stray in strays:
+        hold(stray, 2)
+    daemon.start()
+    told = daemon.client.post("/v1/system/gc?dry_run=true", {}).expect(200).json["items"]
+    assert [item for item in told if item["kind"] == "container" and item["action"] == "remove"], told
+
+    wait_until(lambda: len(engine_times(there, "destroy", since, strays)) == 3, 60, "they are gone")
+    gone = engine_times(there, "destroy", since, strays)
+    began = engine_times(there, "kill", since, strays)
+    in_order = sorted(gone, key=gone.get)
+    assert all(began[later] >= gone[earlier] for earlier, later in zip(in_order, in_order[1:], strict=False))
+    wait_until(lambda: all(app.ask("/", "preview", name).status == 200 for name in NAMES), 90, "all is served again")
