@@ -1,7 +1,6 @@
 /* Bulk stops, step by step: the states and the rule are in plan/pace.h. */
 #include "switchyard/controllers/internal.h"
 
-#include "base/crash_point.h"
 #include "base/log.h"
 #include "plan/pace.h"
 #include "switchyard/operations/deletion.h"
@@ -46,7 +45,6 @@ static bool advance_pairs(struct advance *advance, GError **error)
     if (!store_write(store, "pace_retire", retire_next, advance, error)) {
         return false;
     }
-    crash_point("pace.after_retire");
     for (guint i = 0; i < advance->ids->len; i++) {
         log_event(LOG_INFO, "controller.pair_retired", "pair", g_ptr_array_index(advance->ids, i), NULL);
         controller_wake(controller, g_ptr_array_index(advance->ids, i));
