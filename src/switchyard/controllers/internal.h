@@ -139,8 +139,8 @@ void watch_logs(struct pass *pass);
 
 /* Of a pair that is to leave: the end of it, when nothing is left; and whoever's turn it is. */
 bool pace_continue(struct pass *pass, const struct plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-/* With the lock held. False when containers without a record are being removed for as many other pairs as may be; the pair is
- * looked at again soon. Each true one needs an end. */
+/* With the lock held. False when containers without a record are being removed for as many other pairs as may be; the pair
+ * is to be looked at again soon then. Each true one needs an end. */
 bool pace_begin_orphan(struct controller *controller, const struct pass *pass);
 void pace_end_orphan(struct controller *controller, const char *pair_id);
 

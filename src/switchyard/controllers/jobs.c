@@ -15,6 +15,7 @@
 
 #define LOG_FILE_BYTES (20 << 20)
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
+#define ORPHAN_RETRY_US (INT64_C(1) * 1000000) /* when it is others' turn */
 #define STABLE_US (INT64_C(60) * 1000000)
 #define STAYS_UP_US (INT64_C(3) * 1000000) /* a worker, before it counts as healthy */
 
@@ -69,6 +70,9 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
         g_hash_table_add(controller->busy, g_strdup(job->busy_key));
     }
     g_mutex_unlock(&controller->lock);
+    if (!is_new && orphan != NULL) {
+        queue_add(controller->queue, pass->pair->id, clock_monotonic_us(job->clock) + ORPHAN_RETRY_US);
+    }
     if (!is_new) {
         job_free(job);
         return;

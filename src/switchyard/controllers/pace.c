@@ -5,8 +5,6 @@
 #include "plan/pace.h"
 #include "switchyard/operations/deletion.h"
 
-#define ORPHAN_RETRY_US (INT64_C(1) * 1000000)
-
 /* --- pairs that are to leave ------------------------------------------------------------------------------------------------ */
 
 struct advance {
@@ -94,7 +92,6 @@ bool pace_begin_orphan(struct controller *controller, const struct pass *pass)
     int64_t n_others = g_hash_table_size(controller->clearing);
     int *jobs = g_hash_table_lookup(controller->clearing, pair_id);
     if (jobs == NULL && pace_room(g_hash_table_size(pass->snapshot->by_pair), n_others) == 0) {
-        queue_add(controller->queue, pair_id, clock_monotonic_us(controller->app->clock) + ORPHAN_RETRY_US);
         return false;
     }
     if (jobs == NULL) {
