@@ -84,6 +84,7 @@ static const struct field pair_fields[] = {
      .offset = offsetof(struct pair, restart_nonce),
      .flags = FIELD_INTERNAL,
      .fallback = "0"},
+    {.name = "leaving_at", .kind = KIND_TIME, .offset = offsetof(struct pair, leaving_us), .flags = FIELD_INTERNAL},
     {.name = "created_at", .kind = KIND_TIME, .offset = offsetof(struct pair, created_us), .flags = FIELD_READ_ONLY},
     {.name = "updated_at", .kind = KIND_TIME, .offset = offsetof(struct pair, updated_us), .flags = FIELD_READ_ONLY},
     {.name = "revision", .kind = KIND_INT, .offset = offsetof(struct pair, revision), .flags = FIELD_INTERNAL},

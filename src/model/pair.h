@@ -23,6 +23,7 @@ struct pair {
     char *host;
     int64_t config_version;
     int64_t restart_nonce; /* rises with each forced restart */
+    int64_t leaving_us;    /* since when it is to leave (plan/pace.h); absent: it stays */
     int64_t created_us;
     int64_t updated_us;
     int64_t revision; /* of the row: the ETag */

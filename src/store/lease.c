@@ -37,3 +37,13 @@ bool lease_release(struct tx *tx, const char *name, const char *holder, GError *
     return tx_exec(tx, "UPDATE leases SET until = 0 WHERE id = $1 AND holder = $2",
                    PARAMS(P_TEXT(name), P_TEXT(holder)), NULL, error);
 }
+
+/* The row is written, not only read: of two transactions that see the same state, one fails softly and runs again. */
+bool lease_confirm(struct tx *tx, const char *name, const char *holder, bool *ret_held, GError **error)
+{
+    int64_t changed = 0;
+    bool ok = tx_exec(tx, "UPDATE leases SET holder = $2 WHERE id = $1 AND holder = $2",
+                      PARAMS(P_TEXT(name), P_TEXT(holder)), &changed, error);
+    *ret_held = changed > 0;
+    return ok;
+}

@@ -109,3 +109,26 @@ bool pair_list(struct tx *tx, const char *service_id, const char *environment_id
     }
     return tx_list(tx, &pair_type, ret, "SELECT {} FROM pairs ORDER BY id", NO_PARAMS, error);
 }
+
+static bool take_counts(const struct sql_value *values, size_t n_values, void *arg, GError **error)
+{
+    *(struct pair_counts *)arg =
+        (struct pair_counts){.running = values[0].integer, .waiting = values[1].integer, .leaving = values[2].integer};
+    return true;
+}
+
+bool pair_count(struct tx *tx, struct pair_counts *ret_counts, GError **error)
+{
+    return tx_query(tx,
+                    "SELECT (SELECT COUNT(DISTINCT pair_id) FROM instances), COUNT(desired_deployment_id), "
+                    "COUNT(*) - COUNT(desired_deployment_id) FROM pairs WHERE leaving_at IS NOT NULL",
+                    NO_PARAMS, take_counts, ret_counts, error);
+}
+
+bool pair_list_waiting(struct tx *tx, int64_t limit, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &pair_type, ret,
+                   "SELECT {} FROM pairs WHERE leaving_at IS NOT NULL AND desired_deployment_id IS NOT NULL "
+                   "ORDER BY leaving_at, id LIMIT $1",
+                   PARAMS(P_INT(limit)), error);
+}

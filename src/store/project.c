@@ -79,6 +79,19 @@ bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *
                  PARAMS(P_TEXT(project->id), P_INT(project->deleted_us)), NULL, error)) {
         return false;
     }
+    if (!tx_exec(tx,
+                 "UPDATE pairs SET leaving_at = NULL, revision = revision + 1 WHERE project_id = $1 AND leaving_at IS "
+                 "NOT NULL AND desired_deployment_id IS NOT NULL AND environment_id IN (SELECT id FROM environments "
+                 "WHERE project_id = $1 AND deleted_at IS NULL)",
+                 PARAMS(P_TEXT(project->id)), NULL, error)) {
+        return false;
+    }
+    if (!tx_exec(tx,
+                 "UPDATE volumes SET tombstoned_at = NULL WHERE pair_id IN (SELECT id FROM pairs WHERE project_id = $1 "
+                 "AND leaving_at IS NULL AND desired_deployment_id IS NOT NULL)",
+                 PARAMS(P_TEXT(project->id)), NULL, error)) {
+        return false;
+    }
     project->deleted_us = CONTRACT_ABSENT;
     if (!project_update(tx, project, now_us, error)) {
         return false;

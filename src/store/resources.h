@@ -44,7 +44,8 @@ bool project_by_id(struct tx *tx, const struct scope *scope, const char *id, str
 bool project_list(struct tx *tx, const struct scope *scope, const struct page *page, GPtrArray **ret,
                   GError **error) MUST;
 bool project_update(struct tx *tx, struct project *project, int64_t now_us, GError **error) MUST;
-/* Undoes a deletion since `deleted_after_us`: the project and the services that went with it. Nothing runs until it is deployed. */
+/* Undoes a deletion since `deleted_after_us`: the project and the services that went with it. What still waits to leave stays;
+ * the rest does not run until it is deployed. */
 bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *slug, int64_t deleted_after_us,
                           int64_t now_us, struct project **ret, GError **error) MUST;
 bool project_list_expired(struct tx *tx, int64_t deleted_before_us, GPtrArray **ret, GError **error) MUST;
@@ -63,6 +64,8 @@ bool environment_update(struct tx *tx, struct environment *environment, int64_t 
 /* service.c; struct service.project is filled in */
 bool service_insert(struct tx *tx, const struct service *service, GError **error) MUST;
 bool service_by_id(struct tx *tx, const struct scope *scope, const char *id, struct service **ret, GError **error) MUST;
+bool service_by_id_even_deleted(struct tx *tx, const struct scope *scope, const char *id, struct service **ret,
+                                GError **error) MUST;
 bool service_find_by_name(struct tx *tx, const struct scope *scope, const char *project_id, const char *name,
                           struct service **ret, GError **error) MUST;
 bool service_list(struct tx *tx, const struct scope *scope, const char *project_id, const struct page *page,
@@ -80,6 +83,13 @@ bool pair_ensure(struct tx *tx, const struct service *service, const struct envi
 bool pair_update(struct tx *tx, struct pair *pair, int64_t now_us, GError **error) MUST;
 bool pair_list(struct tx *tx, const char *service_id, const char *environment_id, GPtrArray **ret,
                GError **error) MUST; /* of the service, else of the environment, else all */
+/* How many pairs have instances; are to leave and still wanted; are leaving: nothing of them is wanted any more. */
+struct pair_counts {
+    int64_t running, waiting, leaving;
+};
+bool pair_count(struct tx *tx, struct pair_counts *ret_counts, GError **error) MUST;
+/* Those that have been waiting to leave for longest. */
+bool pair_list_waiting(struct tx *tx, int64_t limit, GPtrArray **ret, GError **error) MUST;
 
 /* scan.c: little of much, for the controller's resync */
 struct scanned_pair {
@@ -236,6 +246,8 @@ bool lease_acquire(struct tx *tx, const char *name, const char *holder, int64_t 
                    const struct lease_seen *unrenewed, bool *ret_held, struct lease_seen *ret_seen,
                    GError **error) MUST;
 bool lease_release(struct tx *tx, const char *name, const char *holder, GError **error) MUST;
+/* Whether it is the holder's; the transaction then excludes every other one that asks this, and anyone who takes the lease. */
+bool lease_confirm(struct tx *tx, const char *name, const char *holder, bool *ret_held, GError **error) MUST;
 
 /* idempotency.c */
 bool idempotency_find(struct tx *tx, const char *id, struct idempotency **ret, GError **error) MUST;

@@ -33,6 +33,20 @@ bool service_by_id(struct tx *tx, const struct scope *scope, const char *id, str
                        : sy_fail(error, SY_NOT_FOUND, "there is no service with the id %s", id);
 }
 
+bool service_by_id_even_deleted(struct tx *tx, const struct scope *scope, const char *id, struct service **ret,
+                                GError **error)
+{
+    void *row = NULL;
+    if (!tx_get(tx, &service_type, &row,
+                "SELECT {} FROM services WHERE id = $1 AND " IN_SCOPE("$2", "$3", "project_id"),
+                PARAMS(P_TEXT(id), P_TEXT(scope->organization_id), P_TEXT(scope->project_id)), error)) {
+        return false;
+    }
+    *ret = row;
+    return row != NULL ? fill_project(tx, row, error)
+                       : sy_fail(error, SY_NOT_FOUND, "there is no service with the id %s", id);
+}
+
 bool service_find_by_name(struct tx *tx, const struct scope *scope, const char *project_id, const char *name,
                           struct service **ret, GError **error)
 {

@@ -171,8 +171,31 @@ static void crash_soon(struct driver *driver)
     process->crash_at = process->effects + world_between(1, 40);
 }
 
+/* An older database was restored: of every service there is a container that no record speaks of. */
+static void add_strays(struct driver *driver)
+{
+    g_autoptr(GHashTable) pairs = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GPtrArray) ids = g_ptr_array_new();
+    for (guint i = 0; i < world.containers->len; i++) {
+        const struct container *container = g_ptr_array_index(world.containers, i);
+        if (container->pair != NULL && !g_hash_table_contains(pairs, container->pair)) {
+            g_ptr_array_add(ids, g_strdup(container->pair));
+            g_hash_table_add(pairs, g_ptr_array_index(ids, ids->len - 1));
+        }
+    }
+    for (guint i = 0; i < ids->len; i++) {
+        world_add_stray(driver->town.installation_id, g_ptr_array_index(ids, i));
+        spread(driver, g_ptr_array_index(ids, i));
+    }
+    world_tell("misfortune: %u containers that no record speaks of", ids->len);
+}
+
 static void mishap(struct driver *driver)
 {
+    if (world_chance(0.1)) {
+        add_strays(driver);
+        return;
+    }
     double dice = g_rand_double(world.random);
     if (dice < 0.5) {
         kill_one(driver);
@@ -260,6 +283,17 @@ static bool step_world(struct driver *driver)
     return deliver_news(driver);
 }
 
+/* Containers without a record are taken away of one service at a time. */
+static void check_orphans(const struct driver *driver)
+{
+    for (int n = 0; n < driver->story->n_processes; n++) {
+        guint n_pairs = g_hash_table_size(driver->processes[n]->app->controller->clearing);
+        if (n_pairs > 1) {
+            world_violation("containers without a record are being removed of %u services at once", n_pairs);
+        }
+    }
+}
+
 static void replace_dead(struct driver *driver)
 {
     for (int n = 0; n < driver->story->n_processes; n++) {
@@ -309,6 +343,7 @@ static void step(struct driver *driver)
             driver->n_changes_seen = world.n_changes;
             watch_step(&driver->watch);
         }
+        check_orphans(driver);
     }
     replace_dead(driver);
 }
@@ -357,6 +392,8 @@ bool story_run(const struct story *story, const char *template_database, const c
     driver.news = g_array_new(FALSE, FALSE, sizeof(struct news));
     g_array_set_clear_func(driver.news, news_clear);
     driver.watch.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    driver.watch.served = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    driver.watch.retiring = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     town_found(&driver.town, store);
     world_add_foreign(driver.town.installation_id);
     for (int n = 0; n < story->n_processes; n++) {
@@ -382,6 +419,8 @@ bool story_run(const struct story *story, const char *template_database, const c
         .n_effects = world.n_effects};
     g_array_unref(driver.news);
     g_hash_table_unref(driver.watch.ended);
+    g_hash_table_unref(driver.watch.served);
+    g_hash_table_unref(driver.watch.retiring);
     town_leave(&driver.town);
     store_close(store);
     world_end();

@@ -362,6 +362,22 @@ void world_add_foreign(const char *installation)
     }
 }
 
+void world_add_stray(const char *installation, const char *pair_id)
+{
+    struct container *container = g_new0(struct container, 1);
+    container->id = g_strdup_printf("stray%" G_GINT64_FORMAT, ++world.n_strays);
+    container->name = g_strdup(container->id);
+    container->image = g_strdup("stray");
+    container->installation = g_strdup(installation);
+    container->pair = g_strdup(pair_id);
+    container->instance = g_strdup(container->id);
+    container->role = g_strdup("instance");
+    container->state = ENGINE_RUNNING;
+    container->ready_us = container->ends_us = INT64_MAX;
+    g_ptr_array_add(world.containers, container);
+    world.n_changes++;
+}
+
 void world_check_foreign(void)
 {
     int n = 0;

@@ -138,6 +138,46 @@ static void check_promise(const struct look *look, const struct pair *pair)
     }
 }
 
+static bool is_something_left(const struct look *look, const struct pair *pair)
+{
+    for (guint i = 0; i < look->rows->len; i++) {
+        if (strcmp(((const struct instance *)g_ptr_array_index(look->rows, i))->pair_id, pair->id) == 0) {
+            return true;
+        }
+    }
+    for (guint i = 0; i < world.containers->len; i++) {
+        if (g_strcmp0(((const struct container *)g_ptr_array_index(world.containers, i))->pair, pair->id) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of three services one leaves at a time, whatever was deleted: the next one when nothing of it is left. */
+static void check_pace(struct watch *watch, const struct look *look)
+{
+    for (guint i = 0; i < look->pairs->len; i++) {
+        const struct pair *pair = g_ptr_array_index(look->pairs, i);
+        bool is_to_serve = pair->desired_deployment_id != NULL && pair->serving_deployment_id != NULL;
+        if (pair->desired_deployment_id != NULL || !is_something_left(look, pair)) {
+            g_hash_table_remove(watch->retiring, pair->id);
+        } else if (g_hash_table_contains(watch->served, pair->id)) {
+            g_hash_table_add(watch->retiring, g_strdup(pair->id));
+            if (!watch->town->is_deleted) {
+                world_violation("%s is stopped, and nobody has deleted it", pair->host);
+            }
+        }
+        if (is_to_serve) {
+            g_hash_table_add(watch->served, g_strdup(pair->id));
+        } else {
+            g_hash_table_remove(watch->served, pair->id);
+        }
+    }
+    if (g_hash_table_size(watch->retiring) > 1) {
+        world_violation("%u services are being stopped at once", g_hash_table_size(watch->retiring));
+    }
+}
+
 /* --- at the end ----------------------------------------------------------------------------------------------------------------- */
 
 static void check_settled(const struct look *look, const struct pair *pair)
@@ -179,6 +219,16 @@ static void check_outcome(const struct look *look, const struct pair *pair)
     }
 }
 
+static void check_gone(const struct look *look, const struct pair *pair)
+{
+    bool is_gone = pair->desired_deployment_id == NULL && pair->host == NULL;
+    if (pair->leaving_us != CONTRACT_ABSENT) {
+        world_violation("at the end a pair is still to leave");
+    } else if (look->watch->town->is_deleted && !is_gone) {
+        world_violation("at the end the project is deleted, but %s is not free", pair->host);
+    }
+}
+
 static struct look look_at_all(const struct watch *watch)
 {
     struct look look = {.watch = watch};
@@ -204,6 +254,7 @@ void watch_step(struct watch *watch)
     struct look look = look_at_all(watch);
     check_statuses(watch, &look);
     check_surge(&look);
+    check_pace(watch, &look);
     for (guint i = 0; i < look.pairs->len; i++) {
         check_promise(&look, g_ptr_array_index(look.pairs, i));
     }
@@ -216,6 +267,7 @@ void watch_end(struct watch *watch)
     for (guint i = 0; i < look.pairs->len; i++) {
         check_settled(&look, g_ptr_array_index(look.pairs, i));
         check_outcome(&look, g_ptr_array_index(look.pairs, i));
+        check_gone(&look, g_ptr_array_index(look.pairs, i));
     }
     look_clear(&look);
     world_check_foreign();

@@ -7,6 +7,7 @@
 #include "base/id.h"
 #include "store/resources.h"
 #include "switchyard/controllers/internal.h"
+#include "switchyard/operations/deletion.h"
 #include "switchyard/operations/deploy.h"
 #include "world.h"
 
@@ -98,7 +99,7 @@ void town_leave(struct town *town)
 
 /* --- wishes ---------------------------------------------------------------------------------------------------------------- */
 
-enum wish { WISH_DEPLOY, WISH_SCALE, WISH_RESTART, WISH_ROLLBACK, WISH_CANCEL };
+enum wish { WISH_DEPLOY, WISH_SCALE, WISH_RESTART, WISH_ROLLBACK, WISH_CANCEL, WISH_DELETE, WISH_RESTORE };
 
 struct visit {
     struct town *town;
@@ -171,10 +172,32 @@ static bool wish(struct tx *tx, struct visit *visit, struct deployment **ret, GE
     }
 }
 
+/* Of the whole project, all at once; the news are of one of its pairs. */
+static bool delete_or_restore(struct tx *tx, struct visit *visit, GError **error)
+{
+    const struct scope scope = {.organization_id = visit->town->organization_id};
+    g_autoptr(project_t) project = NULL;
+    g_autoptr(GPtrArray) pair_ids = g_ptr_array_new_with_free_func(g_free);
+    if (visit->wish == WISH_RESTORE) {
+        return project_restore_rows(tx, &scope, "shop", world.wall_us - 48 * 3600 * SECOND, world.wall_us, &project,
+                                    error);
+    }
+    if (!project_by_slug(tx, &scope, "shop", &project, error) ||
+        !operation_delete_project(tx, visit->app, project, "owner", world.wall_us, pair_ids, error)) {
+        return false;
+    }
+    g_free(visit->pair_id);
+    visit->pair_id = pair_ids->len > 0 ? g_strdup(g_ptr_array_index(pair_ids, 0)) : NULL;
+    return true;
+}
+
 static bool grant(struct tx *tx, void *arg, GError **error)
 {
     struct visit *visit = arg;
     g_autoptr(deployment_t) deployment = NULL;
+    if (visit->wish >= WISH_DELETE) {
+        return delete_or_restore(tx, visit, error);
+    }
     if (!wish(tx, visit, &deployment, error)) {
         return false;
     }
@@ -183,8 +206,11 @@ static bool grant(struct tx *tx, void *arg, GError **error)
     return true;
 }
 
-static enum wish choose_wish(const struct resident *resident)
+static enum wish choose_wish(const struct town *town, const struct resident *resident)
 {
+    if (world_chance(town->is_deleted ? 0.4 : 0.08)) {
+        return town->is_deleted ? WISH_RESTORE : WISH_DELETE;
+    }
     double dice = g_rand_double(world.random);
     if (!resident->has_deployed || dice < 0.5) {
         return WISH_DEPLOY;
@@ -207,15 +233,19 @@ static const char *choose_image(int64_t n)
 
 char *town_visit(struct town *town, struct app *app)
 {
-    static const char *const words[] = {"deploy", "scale", "restart", "roll back", "cancel"};
+    static const char *const words[] = {"deploy", "scale",      "restart",    "roll back",
+                                        "cancel", "delete all", "restore all"};
     g_autoptr(GError) error = NULL;
     struct visit visit = {.town = town, .app = app, .number = (int)world_between(0, N_RESIDENTS)};
     struct resident *resident = &town->residents[visit.number];
-    visit.wish = choose_wish(resident);
+    visit.wish = choose_wish(town, resident);
     visit.image = choose_image(++town->n_visits);
     visit.replicas = visit.wish == WISH_SCALE ? world_between(0, resident->has_volume ? 2 : 4) : CONTRACT_ABSENT;
     bool ok = store_write(town->store, "visit", grant, &visit, &error);
-    resident->has_deployed |= ok;
+    resident->has_deployed |= ok && visit.wish < WISH_DELETE;
+    if (ok && visit.wish >= WISH_DELETE) {
+        town->is_deleted = visit.wish == WISH_DELETE;
+    }
     world_tell("owner of s%d: %s %s: %s", visit.number, words[visit.wish], visit.wish == WISH_DEPLOY ? visit.image : "",
                ok ? "accepted" : "refused");
     return visit.pair_id;

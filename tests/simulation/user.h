@@ -1,4 +1,5 @@
-/* The town: a project with three services, the third of which has a volume, and their owners. */
+/* The town: a project with three services, the third of which has a volume, and their owners, who at times delete all of it and
+ * want it back. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,6 +18,7 @@ struct town {
     char *installation_id, *organization_id, *project_id;
     struct resident residents[N_RESIDENTS];
     int64_t n_visits;
+    bool is_deleted; /* the project */
 };
 
 void town_found(struct town *town, struct store *store);

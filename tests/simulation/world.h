@@ -63,6 +63,7 @@ struct world {
     struct process *process; /* whose step it is */
     char *violation;         /* the first one */
     int64_t n_effects, n_faults, n_crashes;
+    int64_t n_strays;
     int64_t n_changes; /* of anything that the watch looks at */
 };
 extern struct world world;
@@ -89,4 +90,5 @@ bool container_answers(const struct container *container);
 enum image_kind image_kind_of(const char *image);
 void world_add_foreign(const char *installation);
 void world_check_foreign(void);
+void world_add_stray(const char *installation, const char *pair_id); /* with our labels, of an instance nobody knows */
 void world_kill(struct container *container);

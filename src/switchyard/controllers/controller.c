@@ -107,6 +107,7 @@ struct controller *controller_new(struct app *app)
     controller->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     controller->losses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+    controller->clearing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     return controller;
 }
@@ -150,6 +151,7 @@ void controller_free(struct controller *controller)
     g_hash_table_unref(controller->probes);
     g_hash_table_unref(controller->watched);
     g_hash_table_unref(controller->losses);
+    g_hash_table_unref(controller->clearing);
     g_hash_table_unref(controller->settled);
     g_clear_pointer(&controller->routing, g_hash_table_unref);
     g_mutex_clear(&controller->lock);

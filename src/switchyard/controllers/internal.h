@@ -44,8 +44,9 @@ struct controller {
     GHashTable *watched; /* engine id → 1: its log is being collected */
     GHashTable
         *losses; /* pair id → struct loss_record *: requests that the edge lost during the deployment under way */
-    GHashTable *settled; /* pair id → uint64_t *: what it looked like when it was converged */
-    GCond idle;          /* `busy` became empty */
+    GHashTable *clearing; /* pair id → int *: jobs that remove its orphans */
+    GHashTable *settled;  /* pair id → uint64_t *: what it looked like when it was converged */
+    GCond idle;           /* `busy` became empty */
 
     GMutex edge_lock;    /* one edge_apply at a time; taken before `lock` */
     GHashTable *routing; /* deployment id → struct routing_rule *; under edge_lock */
@@ -88,7 +89,7 @@ struct pass {
     struct controller *controller;
     struct pair *pair;
     struct deployment *desired;
-    struct service *service; /* NULL when tombstoned */
+    struct service *service; /* a tombstoned one too */
     struct environment *environment;
     GPtrArray *rows;    /* of struct instance */
     GArray *observed;   /* of struct observed_instance */
@@ -134,6 +135,15 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
 void job_free(struct job *job); /* one that was never run */
 void job_run(gpointer job, gpointer controller);
 void watch_logs(struct pass *pass);
+
+/* --- pace.c: bulk stops (plan/pace.h) ------------------------------------------------------------------------------------------------ */
+
+/* Of a pair that is to leave: the end of it, when nothing is left; and whoever's turn it is. */
+bool pace_continue(struct pass *pass, const struct plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* With the lock held. False when containers without a record are being removed for as many other pairs as may be; the pair
+ * is to be looked at again soon then. Each true one needs an end. */
+bool pace_begin_orphan(struct controller *controller, const struct pass *pass);
+void pace_end_orphan(struct controller *controller, const char *pair_id);
 
 /* --- network.c -------------------------------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 
 #define LOG_FILE_BYTES (20 << 20)
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
+#define ORPHAN_RETRY_US (INT64_C(1) * 1000000) /* when it is others' turn */
 #define STABLE_US (INT64_C(60) * 1000000)
 #define STAYS_UP_US (INT64_C(3) * 1000000) /* a worker, before it counts as healthy */
 
@@ -63,8 +64,15 @@ void job_start(struct pass *pass, enum action_kind kind, const struct instance *
         row != NULL ? g_hash_table_lookup(pass->snapshot->by_instance, row->id) : NULL;
     job->engine_id = container != NULL ? g_strdup(container->id) : NULL;
     g_mutex_lock(&controller->lock);
-    bool is_new = g_hash_table_add(controller->busy, g_strdup(job->busy_key));
+    bool is_new = !g_hash_table_contains(controller->busy, job->busy_key) &&
+                  (orphan == NULL || pace_begin_orphan(controller, pass));
+    if (is_new) {
+        g_hash_table_add(controller->busy, g_strdup(job->busy_key));
+    }
     g_mutex_unlock(&controller->lock);
+    if (!is_new && orphan != NULL) {
+        queue_add(controller->queue, pass->pair->id, clock_monotonic_us(job->clock) + ORPHAN_RETRY_US);
+    }
     if (!is_new) {
         job_free(job);
         return;
@@ -702,6 +710,9 @@ void job_run(gpointer data, gpointer user_data)
     }
     g_mutex_lock(&controller->lock);
     g_hash_table_remove(controller->busy, job->busy_key);
+    if (job->orphan != NULL) {
+        pace_end_orphan(controller, job->pair->id);
+    }
     g_mutex_unlock(&controller->lock);
     app_wake_events(controller->app);
     queue_add(controller->queue, job->pair->id, clock_monotonic_us(job->clock) + delay_us);

@@ -40,9 +40,7 @@ static bool read_rows(struct tx *tx, void *arg, GError **error)
         !deployment_by_id(tx, &scope, pass->pair->desired_deployment_id, &pass->desired, error)) {
         return false;
     }
-    g_autoptr(GError) gone = NULL; /* a tombstoned service has nothing desired: it only has to be emptied */
-    return service_by_id(tx, &scope, pass->pair->service_id, &pass->service, &gone) || pass->desired == NULL ||
-           sy_fail(error, SY_NOT_FOUND, "the service of pair %s is gone", reading->pair_id);
+    return service_by_id_even_deleted(tx, &scope, pass->pair->service_id, &pass->service, error);
 }
 
 static enum container_state container_state(const struct engine_instance *container)

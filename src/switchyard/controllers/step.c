@@ -129,6 +129,14 @@ static bool update_status(struct pass *pass, const struct plan *plan, GError **e
     return store_write(pass->controller->app->store, "pair_status", write_status, &write, error);
 }
 
+/* Nothing is left to do; one that is to leave waits for its turn, so it is looked at at every resync. */
+static bool is_settled(const struct pass *pass, const struct plan *plan)
+{
+    const struct pair *pair = pass->pair;
+    return plan->is_converged && plan->wake_us == 0 && pair->observed_generation == pair->generation &&
+           pair->leaving_us == CONTRACT_ABSENT;
+}
+
 /* True when the pass did what it could; a failure is tried again with the delay that it returns. */
 static bool reconcile(struct controller *controller, const char *pair_id, int64_t not_before_us, int64_t *ret_delay_us,
                       GError **error)
@@ -144,8 +152,9 @@ static bool reconcile(struct controller *controller, const char *pair_id, int64_
         losses_count(&pass);
         watch_logs(&pass);
         ok = execute_plan(&pass, &plan, error) && (!pass_edge_differs(&pass) || edge_table_sync(controller, error)) &&
-             update_status(&pass, &plan, error) && (!plan.is_converged || losses_close(&pass, error));
-        if (ok && plan.is_converged && plan.wake_us == 0 && pass.pair->observed_generation == pass.pair->generation) {
+             update_status(&pass, &plan, error) && (!plan.is_converged || losses_close(&pass, error)) &&
+             pace_continue(&pass, &plan, error);
+        if (ok && is_settled(&pass, &plan)) {
             settled_remember(controller, &pass);
         } else {
             settled_forget(controller, pair_id);

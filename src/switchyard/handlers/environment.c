@@ -1,6 +1,7 @@
 /* Environments of a project. */
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
+#include "switchyard/operations/deletion.h"
 
 bool environment_make(struct tx *tx, struct call *call, const struct project *project, struct environment *environment,
                       GError **error)
@@ -119,7 +120,7 @@ static bool describe(struct tx *tx, struct call *call, const struct environment 
     g_autoptr(GStrvBuilder) changes = g_strv_builder_new();
     struct spec_result *result = contract_new(&spec_result_type);
     call->second = result;
-    *ret_runs = false;
+    int64_t n_running = 0;
     for (guint i = 0; i < pairs->len; i++) {
         const struct pair *pair = g_ptr_array_index(pairs, i);
         g_autoptr(service_t) service = NULL;
@@ -129,26 +130,22 @@ static bool describe(struct tx *tx, struct call *call, const struct environment 
         if (!service_by_id(tx, &call->scope, pair->service_id, &service, error)) {
             return false;
         }
-        *ret_runs = true;
+        n_running++;
         g_autofree char *text = g_strdup_printf("%s stops in %s", service->name, environment->name);
         g_strv_builder_add(changes, text);
+    }
+    *ret_runs = n_running > 0;
+    g_autofree char *pace = NULL;
+    if (!operation_deletion_pace(tx, n_running, &pace, error)) {
+        return false;
+    }
+    if (pace != NULL) {
+        g_strv_builder_add(changes, pace);
     }
     g_autofree char *text = g_strdup_printf("environment %s is deleted; volumes are kept", environment->name);
     g_strv_builder_add(changes, text);
     result->project = g_strdup(call_parameter(call, "slug"));
     result->changes = g_strv_builder_end(changes);
-    return true;
-}
-
-static bool retire(struct tx *tx, struct call *call, const GPtrArray *pairs, GError **error)
-{
-    for (guint i = 0; i < pairs->len; i++) {
-        struct pair *pair = g_ptr_array_index(pairs, i);
-        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
-            return false;
-        }
-        g_ptr_array_add(call->more, g_strdup(pair->id));
-    }
     return true;
 }
 
@@ -175,16 +172,8 @@ static bool remove_environment(struct tx *tx, void *arg, GError **error)
         sy_error_set_hint(error, "Delete or scale them to 0 first, or add ?force=true.");
         return false;
     }
-    environment->deleted_us = call->now_us;
     ((struct spec_result *)call->second)->applied = 1;
-    g_autofree char *message = g_strdup_printf("environment %s deleted", environment->name);
-    const struct history what = {.type = "environment.deleted",
-                                 .project_id = environment->project_id,
-                                 .environment_id = environment->id,
-                                 .message = message,
-                                 .actor = call->actor};
-    return retire(tx, call, pairs, error) && environment_update(tx, environment, call->now_us, error) &&
-           history_append(tx, call->app, &what, call->now_us, error);
+    return operation_delete_environment(tx, call->app, environment, call->actor, call->now_us, call->more, error);
 }
 
 bool environment_delete(struct request *request, GError **error)

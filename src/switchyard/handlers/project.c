@@ -1,6 +1,7 @@
 /* Projects. */
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
+#include "switchyard/operations/deletion.h"
 
 #define UNDO_US (INT64_C(48) * 3600 * 1000000)
 
@@ -117,7 +118,7 @@ static bool describe(struct tx *tx, struct call *call, const struct project *pro
                      struct spec_result *result, bool *ret_runs, GError **error)
 {
     g_autoptr(GStrvBuilder) changes = g_strv_builder_new();
-    *ret_runs = false;
+    int64_t n_running = 0;
     for (guint i = 0; i < services->len; i++) {
         const struct service *service = g_ptr_array_index(services, i);
         g_autoptr(GPtrArray) pairs = NULL;
@@ -128,8 +129,16 @@ static bool describe(struct tx *tx, struct call *call, const struct project *pro
         g_strv_builder_add(changes, text);
         for (guint j = 0; j < pairs->len; j++) {
             const struct pair *pair = g_ptr_array_index(pairs, j);
-            *ret_runs = *ret_runs || pair->desired_deployment_id != NULL;
+            n_running += pair->desired_deployment_id != NULL;
         }
+    }
+    *ret_runs = n_running > 0;
+    g_autofree char *pace = NULL;
+    if (!operation_deletion_pace(tx, n_running, &pace, error)) {
+        return false;
+    }
+    if (pace != NULL) {
+        g_strv_builder_add(changes, pace);
     }
     g_autofree char *text =
         g_strdup_printf("project %s is deleted; volumes are kept, and it can be restored for 48 hours", project->slug);
@@ -137,23 +146,6 @@ static bool describe(struct tx *tx, struct call *call, const struct project *pro
     result->project = g_strdup(project->slug);
     result->changes = g_strv_builder_end(changes);
     return true;
-}
-
-static bool retire_service(struct tx *tx, struct call *call, struct service *service, GError **error)
-{
-    g_autoptr(GPtrArray) pairs = NULL;
-    if (!pair_list(tx, service->id, NULL, &pairs, error)) {
-        return false;
-    }
-    for (guint i = 0; i < pairs->len; i++) {
-        struct pair *pair = g_ptr_array_index(pairs, i);
-        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
-            return false;
-        }
-        g_ptr_array_add(call->more, g_strdup(pair->id));
-    }
-    service->deleted_us = call->now_us;
-    return service_update(tx, service, call->now_us, error);
 }
 
 static bool remove_project(struct tx *tx, void *arg, GError **error)
@@ -180,19 +172,8 @@ static bool remove_project(struct tx *tx, void *arg, GError **error)
         sy_error_set_hint(error, "Delete its services first, or add ?force=true.");
         return false;
     }
-    for (guint i = 0; i < services->len; i++) {
-        if (!retire_service(tx, call, g_ptr_array_index(services, i), error)) {
-            return false;
-        }
-    }
-    project->deleted_us = call->now_us;
     result->applied = 1;
-    const struct history what = {.type = "project.deleted",
-                                 .project_id = project->id,
-                                 .message = "project deleted; it can be restored for 48 hours",
-                                 .actor = call->actor};
-    return project_update(tx, project, call->now_us, error) &&
-           history_append(tx, call->app, &what, call->now_us, error);
+    return operation_delete_project(tx, call->app, project, call->actor, call->now_us, call->more, error);
 }
 
 static void wake_all(const struct call *call)

@@ -1,6 +1,7 @@
 /* Services: what is defined, how it is doing, how many run. */
 #include "switchyard/handlers/call.h"
 #include "switchyard/handlers/handlers.h"
+#include "switchyard/operations/deletion.h"
 
 static bool check_build(const struct service *service, GError **error)
 {
@@ -163,23 +164,8 @@ static bool remove_service(struct tx *tx, void *arg, GError **error)
     if (is_dry_run(call->request)) {
         return true;
     }
-    for (guint i = 0; i < pairs->len; i++) {
-        struct pair *pair = g_ptr_array_index(pairs, i);
-        if (!operation_retire(tx, call->app, pair, call->actor, call->now_us, error)) {
-            return false;
-        }
-        g_ptr_array_add(call->more, g_strdup(pair->id));
-    }
-    service->deleted_us = call->now_us;
     result->applied = 1;
-    g_autofree char *message = g_strdup_printf("service %s deleted", service->name);
-    const struct history what = {.type = "service.deleted",
-                                 .project_id = service->project_id,
-                                 .service_id = service->id,
-                                 .message = message,
-                                 .actor = call->actor};
-    return service_update(tx, service, call->now_us, error) &&
-           history_append(tx, call->app, &what, call->now_us, error);
+    return operation_delete_service(tx, call->app, service, call->actor, call->now_us, call->more, error);
 }
 
 bool service_delete(struct request *request, GError **error)

@@ -212,6 +212,7 @@ static bool make_desired(struct tx *tx, const struct app *app, const struct depl
     }
     g_free(pair->desired_deployment_id);
     pair->desired_deployment_id = g_strdup(deployment->id);
+    pair->leaving_us = CONTRACT_ABSENT; /* its deletion was undone */
     pair->generation++;
     pair->status = PAIR_DEPLOYING;
     g_autofree char *message = g_strdup_printf(
@@ -376,48 +377,4 @@ bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *d
     return deployment_update(tx, deployment, error) &&
            history_of_deployment(tx, app, deployment, "deployment.cancel_requested", "to be cancelled", actor, now_us,
                                  error);
-}
-
-bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, const char *actor, int64_t now_us,
-                      GError **error)
-{
-    g_autoptr(GPtrArray) volumes = NULL;
-    g_autoptr(GPtrArray) domains = NULL;
-    struct scope scope = app_scope(app);
-    if (!volume_list(tx, pair->id, &volumes, error) || !domain_list_pair(tx, pair->id, &domains, error)) {
-        return false;
-    }
-    for (guint i = 0; i < volumes->len; i++) {
-        struct volume *volume = g_ptr_array_index(volumes, i);
-        if (volume->tombstoned_us == CONTRACT_ABSENT) {
-            volume->tombstoned_us = now_us;
-            if (!volume_update(tx, volume, error)) {
-                return false;
-            }
-        }
-    }
-    for (guint i = 0; i < domains->len; i++) {
-        if (!domain_delete(tx, ((const struct domain *)g_ptr_array_index(domains, i))->id, error)) {
-            return false;
-        }
-    }
-    if (pair->desired_deployment_id != NULL) {
-        g_autoptr(deployment_t) desired = NULL;
-        if (!deployment_by_id(tx, &scope, pair->desired_deployment_id, &desired, error)) {
-            return false;
-        }
-        if (desired->status != DEPLOYMENT_SUPERSEDED &&
-            deployment_may_become((enum deployment_status)desired->status, DEPLOYMENT_SUPERSEDED) &&
-            (!deployment_set_status(tx, desired, DEPLOYMENT_SUPERSEDED, now_us, error) ||
-             !history_of_deployment(tx, app, desired, "deployment.retired", "its service or environment was deleted",
-                                    actor, now_us, error))) {
-            return false;
-        }
-    }
-    g_clear_pointer(&pair->desired_deployment_id, g_free);
-    g_clear_pointer(&pair->serving_deployment_id, g_free);
-    g_clear_pointer(&pair->host, g_free);
-    pair->status = PAIR_IDLE;
-    pair->generation++;
-    return pair_update(tx, pair, now_us, error);
 }

@@ -35,9 +35,5 @@ bool operation_repeat(struct tx *tx, const struct app *app, const struct deploy_
 bool operation_cancel(struct tx *tx, const struct app *app, struct deployment *deployment, const char *actor,
                       int64_t now_us, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* Nothing is to run here any more: for the deletion of a service or an environment. Volumes are tombstoned, names are freed. */
-bool operation_retire(struct tx *tx, const struct app *app, struct pair *pair, const char *actor, int64_t now_us,
-                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
-
 /* http://host[:port] as a user can open it. */
 char *app_url(const struct app *app, const char *host);

@@ -235,6 +235,38 @@ static bool collect_leftovers(struct collection *collection, GError **error)
     return true;
 }
 
+static bool list_instances(struct tx *tx, void *arg, GError **error)
+{
+    GPtrArray **rows = arg;
+    g_clear_pointer(rows, g_ptr_array_unref);
+    return instance_list(tx, NULL, rows, error);
+}
+
+/* Told, not taken: the controller takes them, one service after the other. The engine is asked before the ledger: a row is
+ * written before its container is made. */
+static bool tell_strays(struct collection *collection, GError **error)
+{
+    struct engine *engine = collection->app->engine;
+    g_autoptr(GPtrArray) containers = NULL;
+    g_autoptr(GPtrArray) rows = NULL;
+    if (!engine->ops->instance_list(engine, &containers, error) ||
+        !store_read(collection->app->store, "gc_instances", list_instances, &rows, error)) {
+        return false;
+    }
+    g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+    for (guint i = 0; i < rows->len; i++) {
+        g_hash_table_add(known, ((struct instance *)g_ptr_array_index(rows, i))->id);
+    }
+    for (guint i = 0; i < containers->len; i++) {
+        const struct engine_instance *container = g_ptr_array_index(containers, i);
+        if (g_strcmp0(container->role, "instance") == 0 && !g_hash_table_contains(known, container->instance)) {
+            tell(collection, "container", container->name, true,
+                 "no record speaks of it; such ones are stopped one service after the other", 0);
+        }
+    }
+    return true;
+}
+
 /* Told, never taken: the cache's records say of nobody that he made them. */
 static void tell_build_cache(struct collection *collection)
 {
@@ -298,7 +330,7 @@ bool gc_run(struct app *app, unsigned flags, struct gc_report **ret_report, GErr
         collection.total_bytes = sum_of(&collection);
     }
     ok = ok && collect_images(&collection, error) && collect_sources(&collection, error) &&
-         collect_logs(&collection, error) && collect_leftovers(&collection, error) &&
+         collect_logs(&collection, error) && collect_leftovers(&collection, error) && tell_strays(&collection, error) &&
          (report->dry_run > 0 || store_write(app->store, "gc_rows", trim_rows, &collection, error));
     if (ok) {
         tell_build_cache(&collection);
