@@ -11,7 +11,8 @@ static bool check_free(struct tx *tx, const char *name, GError **error)
 
 bool domain_insert(struct tx *tx, const struct domain *domain, GError **error)
 {
-    if (check_free(tx, domain->domain, error) && tx_insert(tx, &domain_type, domain, error)) {
+    if (pair_take_name(tx, domain->domain, error) && check_free(tx, domain->domain, error) &&
+        tx_insert(tx, &domain_type, domain, error)) {
         return true;
     }
     if (g_error_matches(error != NULL ? *error : NULL, SY_ERROR, SY_ALREADY_EXISTS)) {

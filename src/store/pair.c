@@ -34,6 +34,17 @@ static char *host_label(const char *service, const char *project, const char *en
     return dns_label_fit(label->str, with_hash);
 }
 
+bool pair_take_name(struct tx *tx, const char *name, GError **error)
+{
+    return tx_exec(tx,
+                   "UPDATE pairs SET host = NULL, revision = revision + 1 WHERE host = $1 AND leaving_at IS NOT NULL",
+                   PARAMS(P_TEXT(name)), NULL, error) &&
+           tx_exec(tx,
+                   "DELETE FROM domains WHERE domain = $1 AND pair_id IN (SELECT id FROM pairs WHERE leaving_at IS NOT "
+                   "NULL)",
+                   PARAMS(P_TEXT(name)), NULL, error);
+}
+
 /* The later of two that would clash gets a hash over all its names, which cannot clash again. */
 static bool choose_host(struct tx *tx, const struct service *service, const struct environment *environment,
                         const char *project_slug, const char *base_domain, char **ret_host, GError **error)
@@ -41,7 +52,8 @@ static bool choose_host(struct tx *tx, const struct service *service, const stru
     g_autofree char *label = host_label(service->name, project_slug, environment->name, false);
     g_autofree char *host = g_strdup_printf("%s.%s", label, base_domain);
     int64_t taken = 0;
-    if (!tx_get_int(
+    if (!pair_take_name(tx, host, error) ||
+        !tx_get_int(
             tx, 0, &taken,
             "SELECT (SELECT COUNT(*) FROM pairs WHERE host = $1) + (SELECT COUNT(*) FROM domains WHERE domain = $1)",
             PARAMS(P_TEXT(host)), error)) {

@@ -81,7 +81,8 @@ bool project_restore_rows(struct tx *tx, const struct scope *scope, const char *
     }
     if (!tx_exec(tx,
                  "UPDATE pairs SET leaving_at = NULL, revision = revision + 1 WHERE project_id = $1 AND leaving_at IS "
-                 "NOT NULL AND desired_deployment_id IS NOT NULL AND environment_id IN (SELECT id FROM environments "
+                 "NOT NULL AND desired_deployment_id IS NOT NULL AND host IS NOT NULL AND environment_id IN (SELECT id "
+                 "FROM environments "
                  "WHERE project_id = $1 AND deleted_at IS NULL)",
                  PARAMS(P_TEXT(project->id)), NULL, error)) {
         return false;

@@ -87,6 +87,8 @@ bool pair_list(struct tx *tx, const char *service_id, const char *environment_id
 struct pair_counts {
     int64_t running, waiting, leaving;
 };
+/* Takes the name from pairs that are leaving: who asks for it now is served, who leaves has its last requests only. */
+bool pair_take_name(struct tx *tx, const char *name, GError **error) MUST;
 bool pair_count(struct tx *tx, struct pair_counts *ret_counts, GError **error) MUST;
 /* Those that have been waiting to leave for longest. */
 bool pair_list_waiting(struct tx *tx, int64_t limit, GPtrArray **ret, GError **error) MUST;

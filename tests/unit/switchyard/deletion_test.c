@@ -337,6 +337,38 @@ static void one_leaves_at_a_time_and_its_name_last(struct fixture *fixture)
     assert_answer(fixture, N_HOSTS, "0");
 }
 
+static void move(struct town *town)
+{
+    char **ids[] = {&town->project_id, &town->environment_ids[0], &town->environment_ids[1]};
+    for (size_t i = 0; i < G_N_ELEMENTS(ids); i++) {
+        g_free(*ids[i]);
+        *ids[i] = uuid_new();
+    }
+    for (int i = 0; i < town->n_services; i++) {
+        g_free(town->service_ids[i]);
+        g_free(town->release_ids[i]);
+        town->service_ids[i] = uuid_new();
+        town->release_ids[i] = uuid_new();
+    }
+}
+
+static void who_comes_back_has_its_old_names(struct fixture *fixture)
+{
+    g_auto(town_t) town;
+    town_init(&town, fixture, 2);
+    run(&town, delete_project);
+    move(&town);
+    run(&town, insert_places);
+    run(&town, insert_services);
+    run(&town, deploy_all);
+    assert_answer(fixture, N_WAITING, "4");
+    assert_answer(fixture,
+                  "SELECT CAST(COUNT(*) AS TEXT) FROM pairs WHERE leaving_at IS NULL AND host IN ('s0-shop.localhost', "
+                  "'s0-shop-preview.localhost', 's1-shop.localhost', 's1-shop-preview.localhost')",
+                  "4");
+    assert_answer(fixture, N_HOSTS, "4");
+}
+
 static void five_percent_of_many_leave_at_a_time(struct fixture *fixture)
 {
     g_auto(town_t) town;
@@ -534,6 +566,7 @@ int main(int argc, char **argv)
     fixture_add_unopened("/deletion/deleted_project_keeps_serving_until_its_turn",
                          deleted_project_keeps_serving_until_its_turn);
     fixture_add_unopened("/deletion/one_leaves_at_a_time_and_its_name_last", one_leaves_at_a_time_and_its_name_last);
+    fixture_add_unopened("/deletion/who_comes_back_has_its_old_names", who_comes_back_has_its_old_names);
     fixture_add_unopened("/deletion/five_percent_of_many_leave_at_a_time", five_percent_of_many_leave_at_a_time);
     fixture_add_unopened("/deletion/nobody_leaves_without_the_lease", nobody_leaves_without_the_lease);
     fixture_add_unopened("/deletion/restore_keeps_what_has_not_left", restore_keeps_what_has_not_left);
