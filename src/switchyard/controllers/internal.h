@@ -129,7 +129,7 @@ bool losses_close(const struct pass *pass, GError **error) G_GNUC_WARN_UNUSED_RE
 /* Carries out the plan: quick actions here, slow ones on the pools. */
 bool execute_plan(struct pass *pass, const struct plan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-/* --- jobs.c: the slow actions -------------------------------------------------------------------------------------------------- */
+/* --- jobs.c, job.h: the slow actions ---------------------------------------------------------------------------------------------- */
 
 void job_start(struct pass *pass, enum action_kind kind, const struct instance *row, const char *orphan);
 void job_free(struct job *job); /* one that was never run */
