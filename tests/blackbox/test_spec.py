@@ -4,6 +4,7 @@ import pytest
 import yaml
 from harness.app import App
 from harness.cli import Cli
+from harness.engine import Engine
 from harness.process import wait_until
 
 pytestmark = pytest.mark.engine
@@ -76,6 +77,24 @@ def test_logs_are_followed_across_a_restart_and_a_deploy(app):
         out, err = follower.communicate(timeout=30)
     for number in (0, 1):
         assert out.count(f"version after{number} listens") == 1 + number, f"{out}{err}"
+
+
+def test_release_command_that_the_engine_refuses_fails_the_deployment(app):
+    """A rollback to an image that somebody removed by hand."""
+    app.spec(web={"release": ["print", "HOME", "0"]})
+    for version in ("one", "two"):
+        app.set_version(version)
+        app.cli("up").expect(0)
+    engine = Engine(app.daemon.engine)
+    old = next(release for release in app.releases() if release["version"] == "v1")
+    image = f"/images/{old['image_digest']}?force=1"
+    wait_until(lambda: engine.client.delete(image).status == 200, 30, "the first version has left")
+    done = app.cli("rollback", "web", "-e", "preview")
+    assert done.code != 0 and "such image" in done.stdout + done.stderr, f"without the engine's words: {done}"
+    latest = app.deployments()[0]
+    assert latest["status"] == "failed" and "refuses" in latest["error_message"], latest
+    assert app.version("preview") == "two"
+    assert not [c for c in engine.containers(app.project) if "-release-" in c["Names"][0]]
 
 
 def test_service_with_a_volume_says_that_it_stops_and_for_how_long(app):

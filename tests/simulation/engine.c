@@ -38,7 +38,8 @@ bool container_answers(const struct container *container)
 
 enum image_kind image_kind_of(const char *image)
 {
-    return strstr(image, "bad") != NULL     ? IMAGE_BAD
+    return strstr(image, "refused") != NULL ? IMAGE_REFUSED
+           : strstr(image, "bad") != NULL   ? IMAGE_BAD
            : strstr(image, "crash") != NULL ? IMAGE_CRASHING
            : strstr(image, "slow") != NULL  ? IMAGE_SLOW
                                             : IMAGE_GOOD;
@@ -92,6 +93,9 @@ static bool instance_create(struct engine *engine, const struct engine_instance_
     }
     if (!g_hash_table_contains(world.networks, spec->network)) {
         return sy_fail(error, SY_ENGINE_FAILED, "no network %s", spec->network);
+    }
+    if (image_kind_of(spec->image) == IMAGE_REFUSED) {
+        return sy_fail(error, SY_ENGINE_FAILED, "no program in %s", spec->image);
     }
     if (container == NULL) {
         check_address(spec);

@@ -28,6 +28,9 @@ static bool insert_service_row(struct tx *tx, struct town *town, int number, int
     service->project = g_strdup("shop");
     service->name = g_strdup_printf("s%d", number);
     service->settings.replicas = 1 + number;
+    if (number > 0) {
+        service->settings.release = g_strsplit("migrate", " ", -1);
+    }
     if (resident->has_volume) {
         service->settings.replicas = 1;
         service->settings.volumes = string_map_new();
@@ -225,8 +228,9 @@ static const char *choose_image(int64_t n)
     g_snprintf(image, sizeof image, "%s-%" G_GINT64_FORMAT,
                dice < 0.6    ? "good"
                : dice < 0.75 ? "slow"
-               : dice < 0.9  ? "bad"
-                             : "crash",
+               : dice < 0.85 ? "bad"
+               : dice < 0.95 ? "crash"
+                             : "refused",
                n);
     return image;
 }

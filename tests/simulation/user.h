@@ -1,5 +1,5 @@
-/* The town: a project with three services, the third of which has a volume, and their owners, who at times delete all of it and
- * want it back. */
+/* The town: a project with three services, all but the first with a release command, the third with a volume; and their owners,
+ * who at times delete all of it and want it back. */
 #pragma once
 
 #include <stdbool.h>

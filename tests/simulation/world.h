@@ -16,7 +16,7 @@
 #define MS INT64_C(1000)
 #define SECOND (INT64_C(1000) * MS)
 
-enum image_kind { IMAGE_GOOD, IMAGE_SLOW, IMAGE_BAD, IMAGE_CRASHING };
+enum image_kind { IMAGE_GOOD, IMAGE_SLOW, IMAGE_BAD, IMAGE_CRASHING, IMAGE_REFUSED /* by the engine */ };
 
 struct container {
     char *id, *name, *image, *address, *volume;

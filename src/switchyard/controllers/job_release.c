@@ -11,10 +11,16 @@
 
 #define RELEASE_COMMAND_MS (15 * 60 * 1000)
 
+#define FAILED_HINT "Nothing was changed: the old version still serves. Correct the release command and deploy again."
+#define REFUSED_HINT                                                                                                   \
+    "Nothing was changed: the old version still serves, and the command was never run. Mend what the engine names, "   \
+    "then deploy again."
+
 struct release_outcome {
     struct app *app;
     const struct job *job;
     const char *failure; /* NULL: it went well */
+    bool was_refused;    /* it never ran */
 };
 
 static bool write_release_outcome(struct tx *tx, void *arg, GError **error)
@@ -39,8 +45,7 @@ static bool write_release_outcome(struct tx *tx, void *arg, GError **error)
     }
     deployment->error_code = g_strdup("DEPLOY_FAILED");
     deployment->error_message = g_strdup(outcome->failure);
-    deployment->hint =
-        g_strdup("Nothing was changed: the old version still serves. Correct the release command and deploy again.");
+    deployment->hint = g_strdup(outcome->was_refused ? REFUSED_HINT : FAILED_HINT);
     if (g_strcmp0(pair->desired_deployment_id, deployment->id) == 0) {
         g_free(pair->desired_deployment_id);
         pair->desired_deployment_id = g_strdup(pair->serving_deployment_id);
@@ -103,6 +108,59 @@ static char *capture_log(struct app *app, const struct job *job, const char *eng
     return g_string_free(captured.tail, FALSE);
 }
 
+/* The engine's no is final: the same command would be refused again. One that does not answer is asked again. */
+static bool is_refusal(const GError *failure)
+{
+    enum sy_code code = sy_error_code(failure);
+    return code == SY_ENGINE_FAILED || code == SY_CONFLICT || code == SY_INVALID_INPUT;
+}
+
+/* True with *ret_failure set when the engine does not want it. */
+static bool begin(struct app *app, struct job *job, const char *name, char **ret_id, char **ret_failure, GError **error)
+{
+    const struct container_plan plan = {
+        .name = name,
+        .role = "release-command",
+        .instance_id = job->deployment->id,
+        .command = job->deployment->value.settings.release,
+    };
+    GError *failure = NULL;
+    if (job_container(app, job, &plan, ret_id, &failure) &&
+        app->engine->ops->instance_start(app->engine, *ret_id, &failure)) {
+        return true;
+    }
+    if (!is_refusal(failure)) {
+        g_propagate_error(error, failure);
+        return false;
+    }
+    *ret_failure = g_strdup_printf("the engine refuses to run the release command: %s", failure->message);
+    g_error_free(failure);
+    return true;
+}
+
+/* The end that cannot be learnt just now is asked for again; so is that of a container which another process took away. */
+static bool wait_for_end(struct app *app, const struct job *job, const char *id, const char *name, char **ret_failure,
+                         GError **error)
+{
+    int exit_code = -1;
+    GError *failure = NULL;
+    if (!app->engine->ops->instance_wait(app->engine, id, RELEASE_COMMAND_MS, &exit_code, &failure)) {
+        enum sy_code code = sy_error_code(failure);
+        if (code == SY_ENGINE_UNAVAILABLE || code == SY_NOT_FOUND) {
+            g_propagate_error(error, failure);
+            return false;
+        }
+        *ret_failure = g_strdup_printf("the release command did not end: %s", failure->message);
+        g_error_free(failure);
+    }
+    g_autofree char *tail = capture_log(app, job, id, name);
+    if (*ret_failure == NULL && exit_code != 0) {
+        *ret_failure = g_strdup_printf("the release command ended with exit code %d%s%s", exit_code,
+                                       *tail != '\0' ? "\nIts last lines:\n" : "", tail);
+    }
+    return true;
+}
+
 bool job_release_command(struct controller *controller, struct job *job, GError **error)
 {
     struct app *app = controller->app;
@@ -112,30 +170,19 @@ bool job_release_command(struct controller *controller, struct job *job, GError 
     g_autofree char *name =
         g_strdup_printf("%.40s-%.30s-%.20s-%s-release-%s", job->service->name, job->service->project,
                         job->environment->name, job->deployment->version, uuid_tail(job->deployment->id));
-    const struct container_plan plan = {
-        .name = name,
-        .role = "release-command",
-        .instance_id = job->deployment->id,
-        .command = job->deployment->value.settings.release,
-    };
-    int exit_code = -1;
-    if (!network_assign(controller, job->environment, error) || !job_container(app, job, &plan, &id, error) ||
-        !engine->ops->instance_start(engine, id, error)) {
+    /* A network that cannot be made now is no fault of the command, so it is there before the engine is asked to run one. */
+    if (!network_assign(controller, job->environment, error) || !network_ensure(controller, job->environment, error) ||
+        !begin(app, job, name, &id, &failure, error)) {
         return false;
     }
-    GError *waiting = NULL;
-    if (!engine->ops->instance_wait(engine, id, RELEASE_COMMAND_MS, &exit_code, &waiting)) {
-        failure = g_strdup_printf("the release command did not end: %s", waiting->message);
-        g_clear_error(&waiting);
-    }
-    g_autofree char *tail = capture_log(app, job, id, name);
-    if (failure == NULL && exit_code != 0) {
-        failure = g_strdup_printf("the release command ended with exit code %d%s%s", exit_code,
-                                  *tail != '\0' ? "\nIts last lines:\n" : "", tail);
-    }
-    if (!engine->ops->instance_stop(engine, id, 5000, error) || !engine->ops->instance_remove(engine, id, error)) {
+    bool was_refused = failure != NULL;
+    if (!was_refused && !wait_for_end(app, job, id, name, &failure, error)) {
         return false;
     }
-    struct release_outcome outcome = {.app = app, .job = job, .failure = failure};
+    if (id != NULL &&
+        (!engine->ops->instance_stop(engine, id, 5000, error) || !engine->ops->instance_remove(engine, id, error))) {
+        return false;
+    }
+    struct release_outcome outcome = {.app = app, .job = job, .failure = failure, .was_refused = was_refused};
     return store_write(app->store, "release_command", write_release_outcome, &outcome, error);
 }

@@ -135,6 +135,15 @@ static void observe_instance(struct pass *pass, const struct instance *row, stru
     g_array_append_val(pass->observed, observed);
 }
 
+static bool is_release_busy(const struct pass *pass)
+{
+    g_autofree char *key = g_strdup_printf("release:%s", pass->pair->id);
+    g_mutex_lock(&pass->controller->lock);
+    bool is_busy = g_hash_table_contains(pass->controller->busy, key);
+    g_mutex_unlock(&pass->controller->lock);
+    return is_busy;
+}
+
 static bool has_row(const struct pass *pass, const char *instance_id)
 {
     for (guint i = 0; i < pass->rows->len; i++) {
@@ -146,12 +155,21 @@ static bool has_row(const struct pass *pass, const char *instance_id)
     return false;
 }
 
+/* A release command's container belongs to its deployment until that has its outcome. */
+static bool awaits_release(const struct pass *pass, const struct engine_instance *container)
+{
+    const struct deployment *desired = pass->desired;
+    return g_strcmp0(container->role, "release-command") == 0 &&
+           (is_release_busy(pass) || (desired != NULL && g_strcmp0(container->instance, desired->id) == 0 &&
+                                      desired->status <= DEPLOYMENT_DEPLOYING && desired->release_command_done <= 0));
+}
+
 static void find_orphans(struct pass *pass)
 {
     const GPtrArray *containers = g_hash_table_lookup(pass->snapshot->by_pair, pass->pair->id);
     for (guint i = 0; containers != NULL && i < containers->len; i++) {
         const struct engine_instance *container = g_ptr_array_index(containers, i);
-        if (!has_row(pass, container->instance)) {
+        if (!has_row(pass, container->instance) && !awaits_release(pass, container)) {
             g_ptr_array_add(pass->orphans, g_strdup(container->id));
         }
     }
@@ -196,11 +214,6 @@ bool pass_edge_differs(const struct pass *pass)
 
 void pass_input(const struct pass *pass, struct plan_input *ret_input)
 {
-    struct controller *controller = pass->controller;
-    g_autofree char *key = g_strdup_printf("release:%s", pass->pair->id);
-    g_mutex_lock(&controller->lock);
-    bool is_release_busy = g_hash_table_contains(controller->busy, key);
-    g_mutex_unlock(&controller->lock);
     *ret_input = (struct plan_input){
         .pair = pass->pair,
         .desired = pass->desired,
@@ -209,7 +222,7 @@ void pass_input(const struct pass *pass, struct plan_input *ret_input)
         .orphans = (const char *const *)pass->orphans->pdata,
         .is_engine_ready = true,
         .is_edge_ready = pass->snapshot->is_edge_ready,
-        .is_release_command_busy = is_release_busy,
+        .is_release_command_busy = is_release_busy(pass),
     };
 }
 

@@ -49,10 +49,11 @@ static void index_containers(struct snapshot *snapshot)
 {
     for (guint i = 0; i < snapshot->containers->len; i++) {
         struct engine_instance *container = g_ptr_array_index(snapshot->containers, i);
-        if (g_strcmp0(container->role, "instance") != 0) {
+        if (g_strcmp0(container->role, "instance") == 0) {
+            g_hash_table_insert(snapshot->by_instance, container->instance, container);
+        } else if (g_strcmp0(container->role, "release-command") != 0) {
             continue;
         }
-        g_hash_table_insert(snapshot->by_instance, container->instance, container);
         GPtrArray *of_pair = g_hash_table_lookup(snapshot->by_pair, container->pair);
         if (of_pair == NULL) {
             of_pair = g_ptr_array_new();
