@@ -107,7 +107,8 @@ extern const char *const stop_signals[]; /* "TERM", "INT", … */
         {.name = "release",                                                                                            \
          .kind = KIND_STRINGS,                                                                                         \
          .offset = offsetof(S, member.release),                                                                        \
-         .doc = "argv run once before traffic; failing stops the deploy"},                                             \
+         .doc = "argv run once before traffic, without the volumes, for the old version still writes to them; "        \
+                "failing stops the deploy"},                                                                           \
         {.name = "stop",                                                                                               \
          .kind = KIND_STRUCT,                                                                                          \
          .offset = offsetof(S, member.stop),                                                                           \

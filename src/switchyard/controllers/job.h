@@ -40,6 +40,7 @@ struct container_plan {
     const char *address;
     char **command;
     bool restarts;
+    bool mounts_volumes;
 };
 /* With everything that it needs: its network and volumes too. */
 bool job_container(struct app *app, const struct job *job, const struct container_plan *plan, char **ret_id,

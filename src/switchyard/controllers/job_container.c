@@ -23,11 +23,12 @@ bool job_container(struct app *app, const struct job *job, const struct containe
         job_configuration(app, job->pair->id, job->deployment->value.config_version, NULL, error);
     g_autoptr(GPtrArray) volumes = NULL;
     if (entries == NULL || !network_ensure(app->controller, job->environment, error) ||
-        !job_volumes(app, job, &volumes, error)) {
+        (plan->mounts_volumes && !job_volumes(app, job, &volumes, error))) {
         return false;
     }
-    g_autofree struct engine_mount *mounts = g_new0(struct engine_mount, volumes->len + 1);
-    for (guint i = 0; i < volumes->len; i++) {
+    guint n_mounts = volumes != NULL ? volumes->len : 0;
+    g_autofree struct engine_mount *mounts = g_new0(struct engine_mount, n_mounts + 1);
+    for (guint i = 0; i < n_mounts; i++) {
         mounts[i].volume = ((const struct volume *)g_ptr_array_index(volumes, i))->engine_name;
         mounts[i].path = ((const struct string_pair *)g_ptr_array_index(settings->volumes, i))->value;
     }
@@ -52,7 +53,7 @@ bool job_container(struct app *app, const struct job *job, const struct containe
         .address = plan->address,
         .aliases = plan->restarts ? aliases : no_aliases,
         .mounts = mounts,
-        .n_mounts = volumes->len,
+        .n_mounts = n_mounts,
         .cpu_millis = settings->resources.cpu_millis,
         .memory_bytes = settings->resources.memory_bytes,
         .pids = settings->resources.pids,

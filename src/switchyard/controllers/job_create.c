@@ -76,6 +76,7 @@ bool job_create(struct controller *controller, struct job *job, GError **error)
         .address = job->row->address,
         .command = effective_command(job->deployment),
         .restarts = true,
+        .mounts_volumes = true,
     };
     return job_container(controller->app, job, &plan, &id, error) && job_start_container(controller, job, id, error);
 }
