@@ -64,6 +64,29 @@ void reply_header(struct request *request, const char *name, const char *value)
     g_array_append_val(reply->headers, pair);
 }
 
+char *reply_headers(const struct request *request)
+{
+    const GArray *headers = request->reply.headers;
+    g_autoptr(GString) lines = g_string_new(NULL);
+    for (guint i = 0; headers != NULL && i < headers->len; i++) {
+        const struct text_pair *pair = &g_array_index(headers, struct text_pair, i);
+        g_string_append_printf(lines, "%s: %s\n", pair->name, pair->value);
+    }
+    return lines->len > 0 ? g_string_free(g_steal_pointer(&lines), FALSE) : NULL;
+}
+
+void reply_headers_set(struct request *request, const char *lines)
+{
+    g_auto(GStrv) all = g_strsplit(lines, "\n", -1);
+    for (char **line = all; *line != NULL; line++) {
+        char *value = strstr(*line, ": ");
+        if (value != NULL) {
+            *value = '\0';
+            reply_header(request, *line, value + strlen(": "));
+        }
+    }
+}
+
 static const char *find_header(const struct reply *reply, const char *name)
 {
     for (guint i = 0; reply->headers != NULL && i < reply->headers->len; i++) {

@@ -189,6 +189,9 @@ void reply_empty(struct request *request, int status); /* 204, 304 */
 void reply_header(struct request *request, const char *name, const char *value);
 /* What has been set so far: NULL when it has no body. Borrowed until the next reply_… . */
 const GString *reply_body(const struct request *request, int *ret_status);
+/* The headers that have been set so far, as lines of "Name: value"; NULL when there are none. And such lines set again. */
+char *reply_headers(const struct request *request);
+void reply_headers_set(struct request *request, const char *lines);
 /* Forgets what has been set: a transaction that made the reply did not commit. */
 void reply_discard(struct request *request);
 

@@ -12,6 +12,7 @@ static const struct field idempotency_fields[] = {
      .flags = FIELD_INTERNAL},
     {.name = "status", .kind = KIND_INT, .offset = offsetof(struct idempotency, status), .flags = FIELD_INTERNAL},
     {.name = "body", .kind = KIND_STRING, .offset = offsetof(struct idempotency, body), .flags = FIELD_INTERNAL},
+    {.name = "headers", .kind = KIND_STRING, .offset = offsetof(struct idempotency, headers), .flags = FIELD_INTERNAL},
     {.name = "created_at",
      .kind = KIND_TIME,
      .offset = offsetof(struct idempotency, created_us),

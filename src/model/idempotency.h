@@ -8,6 +8,7 @@ struct idempotency {
     char *body_sha256;
     int64_t status;
     char *body;
+    char *headers; /* "Name: value" lines; NULL: none */
     int64_t created_us;
 };
 extern const struct type idempotency_type;

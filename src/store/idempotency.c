@@ -13,13 +13,15 @@ bool idempotency_insert(struct tx *tx, const struct idempotency *row, int64_t ex
                         GError **error)
 {
     int64_t n_changed = 0;
-    bool ok = tx_exec(tx,
-                      "INSERT INTO idempotency (id, body_sha256, status, body, created_at) VALUES ($1, $2, $3, $4, $5) "
-                      "ON CONFLICT (id) DO UPDATE SET body_sha256 = excluded.body_sha256, status = excluded.status, "
-                      "body = excluded.body, created_at = excluded.created_at WHERE idempotency.created_at <= $6",
-                      PARAMS(P_TEXT(row->id), P_TEXT(row->body_sha256), P_INT(row->status), P_TEXT(row->body),
-                             P_INT(row->created_us), P_INT(expired_us)),
-                      &n_changed, error);
+    bool ok = tx_exec(
+        tx,
+        "INSERT INTO idempotency (id, body_sha256, status, body, headers, created_at) VALUES ($1, $2, $3, $4, $5, $6) "
+        "ON CONFLICT (id) DO UPDATE SET body_sha256 = excluded.body_sha256, status = excluded.status, "
+        "body = excluded.body, headers = excluded.headers, created_at = excluded.created_at WHERE "
+        "idempotency.created_at <= $7",
+        PARAMS(P_TEXT(row->id), P_TEXT(row->body_sha256), P_INT(row->status), P_TEXT(row->body), P_TEXT(row->headers),
+               P_INT(row->created_us), P_INT(expired_us)),
+        &n_changed, error);
     *ret_kept = n_changed > 0;
     return ok;
 }

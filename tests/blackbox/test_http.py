@@ -170,6 +170,20 @@ def test_same_key_at_the_same_time_creates_once(api, run):
     assert len({reply.json["id"] for reply in made}) == 1
 
 
+def test_same_key_again_has_the_headers_of_the_first_reply(api, run):
+    def ask(path, body):
+        reply = api.post(path, body, {"Idempotency-Key": f"key-{run}"})
+        passing = ("date", "x-request-id", "idempotency-replayed", "server-timing")
+        return reply, {name: value for name, value in reply.headers.items() if name.lower() not in passing}
+
+    requests = (("/v1/projects", {"name": "Once", "slug": run}), (f"/v1/projects/{run}/services", {"name": "web"}))
+    for path, body in requests:
+        first, headers = ask(path, body)
+        again, headers_again = ask(path, body)
+        assert first.expect(201).headers["ETag"] and again.headers["Idempotency-Replayed"] == "true"
+        assert headers_again == headers
+
+
 def test_keys_are_the_callers_own(api, signed_in, run):
     key = {"Idempotency-Key": f"key-{run}"}
     api.post("/v1/projects", {"name": "Mine", "slug": f"{run}-a"}, key).expect(201)

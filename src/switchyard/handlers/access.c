@@ -113,13 +113,15 @@ static bool find(struct tx *tx, void *arg, GError **error)
     return idempotency_find(tx, replay->id, &replay->row, error);
 }
 
-static bool insert(struct tx *tx, const struct replay_key *key, int status, const char *body, bool *ret_kept,
-                   GError **error)
+static bool insert(struct tx *tx, const struct request *request, const struct replay_key *key, int status,
+                   const char *body, bool *ret_kept, GError **error)
 {
+    g_autofree char *headers = reply_headers(request);
     struct idempotency row = {.id = key->id,
                               .body_sha256 = key->body_sha256,
                               .status = status,
                               .body = (char *)body,
+                              .headers = headers,
                               .created_us = g_get_real_time()};
     return idempotency_insert(tx, &row, row.created_us - REPLAY_US, ret_kept, error);
 }
@@ -134,7 +136,7 @@ bool access_keep_reply(struct request *request, struct tx *tx, GError **error)
         return true;
     }
     bool kept = false;
-    if (!insert(tx, key, status, body != NULL ? body->str : "", &kept, error)) {
+    if (!insert(tx, request, key, status, body != NULL ? body->str : "", &kept, error)) {
         return false;
     }
     key->is_kept = true;
@@ -156,6 +158,9 @@ static bool look_up(struct request *request, const char *id, const char *request
     }
     if (strcmp(row->body_sha256, request_sha256) != 0) {
         return sy_fail(error, SY_IDEMPOTENCY_MISMATCH, "this Idempotency-Key came before with another request");
+    }
+    if (row->headers != NULL) {
+        reply_headers_set(request, row->headers);
     }
     reply_header(request, "Idempotency-Replayed", "true");
     reply_json_take(request, (int)row->status, g_string_new(row->body));
@@ -183,6 +188,7 @@ static bool begin(struct request *request, const char *text, const char *request
 }
 
 struct late_reply {
+    const struct request *request;
     const struct replay_key *key;
     int status;
     const char *body;
@@ -192,7 +198,7 @@ static bool insert_late(struct tx *tx, void *arg, GError **error)
 {
     const struct late_reply *late = arg;
     bool ignored = false;
-    return insert(tx, late->key, late->status, late->body, &ignored, error);
+    return insert(tx, late->request, late->key, late->status, late->body, &ignored, error);
 }
 
 /* A refusal changed nothing: it has a transaction of its own, and one that a crash forgets is decided anew. */
@@ -205,7 +211,7 @@ static void finish(struct request *request, const char *text, const char *reques
     if (body != NULL && !is_kept) {
         g_autoptr(GError) error = NULL;
         g_autofree char *copy = g_strndup(body, length);
-        struct late_reply late = {.key = key, .status = status, .body = copy};
+        struct late_reply late = {.request = request, .key = key, .status = status, .body = copy};
         if (!store_write(app->store, "idempotency_insert", insert_late, &late, &error)) {
             log_failure("idempotency.not_kept", error, NULL);
         }

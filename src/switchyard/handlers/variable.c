@@ -105,11 +105,18 @@ static bool redeploy(struct tx *tx, struct call *call, const struct service *ser
     return operation_repeat(tx, call->app, &order, (struct deployment **)&call->second, error);
 }
 
-static void reply_deployed(const struct call *call)
+static void tell_deployed(const struct call *call)
 {
     const struct deployment *deployment = call->second;
     if (deployment != NULL) {
         reply_header(call->request, "X-Deployment-Id", deployment->id);
+    }
+}
+
+static void wake_deployed(const struct call *call)
+{
+    const struct deployment *deployment = call->second;
+    if (deployment != NULL) {
         app_wake_pair(call->app, deployment->pair_id);
     }
 }
@@ -142,6 +149,7 @@ static bool create(struct tx *tx, void *arg, GError **error)
 static void reply_variable(struct call *call)
 {
     mask(call->row);
+    tell_deployed(call);
     reply_object(call->request, &variable_type, call->row, ((const struct variable *)call->row)->revision);
 }
 
@@ -152,7 +160,7 @@ static bool reply_written(struct request *request, store_fn fn, GError **error)
     if (!call_create(&call, fn, reply_variable, error)) {
         return false;
     }
-    reply_deployed(&call);
+    wake_deployed(&call);
     return true;
 }
 
@@ -338,7 +346,8 @@ bool variable_put_bulk(struct request *request, GError **error)
     if (!call_write(&call, put_bulk, error)) {
         return false;
     }
-    reply_deployed(&call);
+    tell_deployed(&call);
+    wake_deployed(&call);
     reply_list(request, "environment_variables", &variable_type, call.rows, NULL);
     return true;
 }
