@@ -174,11 +174,14 @@ bool settings_check(const struct settings *settings, const char *prefix, GError 
     if (string_map_get(settings->env, "PORT") != NULL) {
         add_issue(&found, prefix, "env.PORT", "is set from port; remove it here");
     }
-    if (found != NULL) {
-        g_propagate_error(error, found);
-        return false;
+    bool ok = found == NULL;
+    const GPtrArray *issues = ok ? NULL : sy_error_issues(found);
+    for (guint i = 0; issues != NULL && i < issues->len; i++) {
+        const struct sy_issue *issue = g_ptr_array_index(issues, i);
+        sy_error_add_issue(error, issue->path, issue->code, issue->detail);
     }
-    return true;
+    g_clear_error(&found);
+    return ok;
 }
 
 char **settings_exceptions(const struct settings *settings)

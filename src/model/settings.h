@@ -119,7 +119,8 @@ extern const char *const stop_signals[]; /* "TERM", "INT", … */
         .doc = "exceptions from the hardened defaults; shown by status and doctor"                                     \
     }
 
-/* Checks that need more than one field; `prefix` begins each path ("services.web"). */
+/* Checks that need more than one field; `prefix` begins each path ("services.web"). Adds its findings to an error that has
+ * some already. */
 bool settings_check(const struct settings *settings, const char *prefix, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Exceptions from the hardened defaults in words ("runs as user 999"), NULL-ended; empty when there

@@ -94,21 +94,36 @@ bool settings_apply_overrides(struct settings *settings, const char *overrides, 
     return ok;
 }
 
-static bool refuse_reserved(const json_t *services, GError **error)
+static bool find_reserved(const json_t *services, const char *prefix, GError **error)
 {
+    bool is_free = true;
     const char *name;
     json_t *service;
     json_object_foreach((json_t *)services, name, service)
     {
         for (int i = 0; reserved[i] != NULL; i++) {
             if (json_object_get(service, reserved[i]) != NULL) {
-                g_autofree char *path = g_strdup_printf("services.%s.%s", name, reserved[i]);
+                g_autofree char *path = g_strdup_printf("%s.%s.%s", prefix, name, reserved[i]);
                 sy_error_add_issue(error, path, "reserved", "is reserved for a later version; remove it for now");
-                return false;
+                is_free = false;
             }
         }
     }
-    return true;
+    return is_free;
+}
+
+/* All at once: who removes one should not be told of the next. */
+static bool refuse_reserved(const json_t *spec, GError **error)
+{
+    bool is_free = find_reserved(json_object_get(spec, "services"), "services", error);
+    const char *name;
+    json_t *services;
+    json_object_foreach(json_object_get(spec, "environments"), name, services)
+    {
+        g_autofree char *prefix = g_strdup_printf("environments.%s", name);
+        is_free = find_reserved(services, prefix, error) && is_free;
+    }
+    return is_free;
 }
 
 /* Text mode decodes plain text, so a patch in it is a DECODE_TEXT over existing values: required
@@ -204,28 +219,26 @@ static bool check_environments(struct spec *spec, const json_t *environments, en
 
 static bool check_services(const struct spec *spec, GError **error)
 {
+    bool ok = true;
     for (guint i = 0; i < spec->services->len; i++) {
         const struct map_entry *entry = g_ptr_array_index(spec->services, i);
         const struct service_spec *service = entry->value;
         g_autofree char *prefix = g_strdup_printf("services.%s", entry->key);
-        if (!settings_check(&service->settings, prefix, error)) {
-            return false;
-        }
+        ok = settings_check(&service->settings, prefix, error) && ok;
         if (service->build.type == BUILD_IMAGE && service->image == NULL) {
             g_autofree char *path = g_strdup_printf("%s.image", prefix);
             sy_error_add_issue(error, path, "required", "is missing: type image needs one");
-            return false;
+            ok = false;
         }
     }
-    return true;
+    return ok;
 }
 
 struct spec *spec_decode(const json_t *json, enum decode_mode mode, GError **error)
 {
     g_autoptr(spec_t) spec = contract_new(&spec_type);
-    if (!refuse_reserved(json_object_get(json, "services"), error) ||
-        !contract_decode(&spec_type, spec, json, mode, error) || !check_services(spec, error) ||
-        !check_environments(spec, json_object_get(json, "environments"), mode, error)) {
+    if (!refuse_reserved(json, error) || !contract_decode(&spec_type, spec, json, mode, error) ||
+        !check_services(spec, error) || !check_environments(spec, json_object_get(json, "environments"), mode, error)) {
         return NULL;
     }
     return g_steal_pointer(&spec);

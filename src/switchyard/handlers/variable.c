@@ -315,6 +315,16 @@ static bool put_one(struct tx *tx, struct call *call, const struct service *serv
     return ok;
 }
 
+static bool check_keys(const struct variables_bulk *body, GError **error)
+{
+    bool ok = true;
+    for (guint i = 0; i < body->variables->len; i++) {
+        g_autofree char *path = g_strdup_printf("variables[%u].key", i);
+        ok = check_key(g_ptr_array_index(body->variables, i), path, error) && ok;
+    }
+    return ok;
+}
+
 static bool put_bulk(struct tx *tx, void *arg, GError **error)
 {
     struct call *call = arg;
@@ -324,15 +334,13 @@ static bool put_bulk(struct tx *tx, void *arg, GError **error)
     call_reset(call);
     call->rows = contract_array_new(&variable_type);
     const char *named = body->environment_id != NULL ? body->environment_id : body->environment_name;
-    if (!call_service(tx, call, &service, error) ||
+    if (!check_keys(body, error) || !call_service(tx, call, &service, error) ||
         (named != NULL && !call_environment(tx, call, service, named, &environment, error))) {
         return false;
     }
     const char *environment_id = environment != NULL ? environment->id : NULL;
     for (guint i = 0; i < body->variables->len; i++) {
-        g_autofree char *path = g_strdup_printf("variables[%u].key", i);
-        if (!check_key(g_ptr_array_index(body->variables, i), path, error) ||
-            !put_one(tx, call, service, environment_id, i, error)) {
+        if (!put_one(tx, call, service, environment_id, i, error)) {
             return false;
         }
     }

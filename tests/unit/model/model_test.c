@@ -268,6 +268,31 @@ static void spec_findings_name_the_place(void)
     }
 }
 
+static void spec_tells_every_finding_at_once(void)
+{
+    static const struct {
+        const char *text;
+        const char *paths;
+    } cases[] = {
+        {"{\"project\":\"shop\",\"services\":{\"api\":{\"watch\":[]},\"web\":{\"cron\":\"* *\",\"egress\":{}}},"
+         "\"environments\":{\"p\":{\"web\":{\"autoscale\":{}}}}}",
+         "services.api.watch services.web.cron services.web.egress environments.p.web.autoscale"},
+        {"{\"project\":\"shop\",\"services\":{\"api\":{\"env\":{\"PORT\":\"1\"}},\"web\":{\"env\":{\"PORT\":\"2\"}}}}",
+         "services.api.env.PORT services.web.env.PORT"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GString) paths = g_string_new(NULL);
+        g_assert_null(read_spec(cases[i].text, &error));
+        const GPtrArray *issues = sy_error_issues(error);
+        for (guint j = 0; issues != NULL && j < issues->len; j++) {
+            const struct sy_issue *issue = g_ptr_array_index(issues, j);
+            g_string_append_printf(paths, "%s%s", j > 0 ? " " : "", issue->path);
+        }
+        g_assert_cmpstr(paths->str, ==, cases[i].paths);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -277,5 +302,6 @@ int main(int argc, char **argv)
     g_test_add_func("/model/spec_overrides_merge_maps", spec_overrides_merge_maps);
     g_test_add_func("/model/spec_overrides_may_say_none", spec_overrides_may_say_none);
     g_test_add_func("/model/spec_findings_name_the_place", spec_findings_name_the_place);
+    g_test_add_func("/model/spec_tells_every_finding_at_once", spec_tells_every_finding_at_once);
     return g_test_run();
 }
