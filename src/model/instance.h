@@ -28,7 +28,8 @@ struct instance {
     char *engine_id;
     char *health_detail;
     int64_t probes;
-    int64_t restarts;
+    int64_t restarts;        /* by the controller */
+    int64_t engine_restarts; /* by the engine, when it was last asked */
     int64_t started_us;
     int64_t state_since_us;
     int64_t retry_us; /* not before, while it crash-loops */

@@ -79,6 +79,22 @@ def test_logs_are_followed_across_a_restart_and_a_deploy(app):
         assert out.count(f"version after{number} listens") == 1 + number, f"{out}{err}"
 
 
+def test_restarts_by_the_engine_are_shown(app):
+    def end_once():
+        """The edge repeats no POST, so one process ends."""
+        app.daemon.edge.post("/exit/3", headers={"Host": app.host("preview")})
+
+    def shown():
+        return app.cli("ps", "-o", "json").json["services"][0]["instances"][0]["restarts"]
+
+    app.cli("up").expect(0)
+    for n in (1, 2):
+        wait_until(lambda: app.ask("/", "preview").status == 200, 20, "it answers")
+        end_once()
+        wait_until(lambda n=n: shown() == n, 20, f"restart {n} is shown")
+    assert app.status("preview")["instances"][0]["restarts"] == 2
+
+
 def test_release_command_that_the_engine_refuses_fails_the_deployment(app):
     """A rollback to an image that somebody removed by hand."""
     app.spec(web={"release": ["print", "HOME", "0"]})

@@ -61,6 +61,7 @@ static bool on_engine_event(const struct engine_event *event, void *arg)
     struct controller *controller = arg;
     log_limit_reset(&controller->events_limit);
     if (event->pair[0] != '\0') {
+        restarts_note(controller, event);
         controller_wake(controller, event->pair);
     }
     return true;
@@ -106,6 +107,7 @@ struct controller *controller_new(struct app *app)
     controller->busy = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     controller->probes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->watched = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    controller->started = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     controller->losses = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->clearing = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     controller->settled = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -150,6 +152,7 @@ void controller_free(struct controller *controller)
     g_hash_table_unref(controller->busy);
     g_hash_table_unref(controller->probes);
     g_hash_table_unref(controller->watched);
+    g_hash_table_unref(controller->started);
     g_hash_table_unref(controller->losses);
     g_hash_table_unref(controller->clearing);
     g_hash_table_unref(controller->settled);

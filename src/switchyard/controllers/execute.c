@@ -460,5 +460,5 @@ bool execute_plan(struct pass *pass, const struct plan *plan, GError **error)
             return false;
         }
     }
-    return change_routes(pass, plan, error);
+    return change_routes(pass, plan, error) && restarts_remember(pass, error);
 }

@@ -42,6 +42,7 @@ struct controller {
     GHashTable *busy;    /* instance id, or "release:" + pair id → 1 */
     GHashTable *probes;  /* instance id → struct probe_record * */
     GHashTable *watched; /* engine id → 1: its log is being collected */
+    GHashTable *started; /* engine id → 1: it was started since its restarts were counted last */
     GHashTable
         *losses; /* pair id → struct loss_record *: requests that the edge lost during the deployment under way */
     GHashTable *clearing; /* pair id → int *: jobs that remove its orphans */
@@ -123,6 +124,14 @@ void losses_count(const struct pass *pass);
 int64_t losses_so_far(const struct pass *pass);
 /* Everything old is gone: writes what came after the deployment had finished. */
 bool losses_close(const struct pass *pass, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* --- restarts.c -------------------------------------------------------------------------------------------------------------- */
+
+void restarts_note(struct controller *controller, const struct engine_event *event);
+/* True once after each start: the engine has to be asked. */
+bool restarts_are_due(struct controller *controller, const char *engine_id);
+/* Writes to the rows what the engine was seen to say. */
+bool restarts_remember(const struct pass *pass, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* --- execute.c -------------------------------------------------------------------------------------------------------------- */
 

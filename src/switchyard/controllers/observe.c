@@ -58,18 +58,24 @@ static enum container_state container_state(const struct engine_instance *contai
     }
 }
 
-/* The list does not tell why a container ended; only those that matter are asked one by one. */
+/* The list tells neither why a container ended nor how often it was started; only those that matter are asked one by one. */
 static void observe_end(struct pass *pass, const struct engine_instance *container, struct observed_instance *observed)
 {
     struct engine *engine = pass->controller->app->engine;
     struct engine_instance *details = NULL;
     g_autoptr(GError) ignored = NULL; /* the exit code is for the words only */
-    if (container == NULL || observed->container == CONTAINER_RUNNING ||
+    if (container == NULL) {
+        return;
+    }
+    bool are_restarts_due = restarts_are_due(pass->controller, container->id);
+    if ((observed->container == CONTAINER_RUNNING && !are_restarts_due) ||
         !engine->ops->instance_inspect(engine, container->id, &details, &ignored)) {
         return;
     }
-    observed->exit_code = details->exit_code;
-    observed->was_oom_killed = details->was_oom_killed;
+    if (observed->container != CONTAINER_RUNNING) {
+        observed->exit_code = details->exit_code;
+        observed->was_oom_killed = details->was_oom_killed;
+    }
     observed->restarts = details->restarts;
     engine_instance_free(details);
 }

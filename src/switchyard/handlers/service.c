@@ -200,7 +200,8 @@ static bool fill_status(struct tx *tx, struct call *call, struct service_status 
     }
     status->pods = status->instances->len;
     for (guint i = 0; i < status->instances->len; i++) {
-        const struct instance *instance = g_ptr_array_index(status->instances, i);
+        struct instance *instance = g_ptr_array_index(status->instances, i);
+        instance->restarts = MAX(instance->restarts, 0) + MAX(instance->engine_restarts, 0);
         status->running_pods += instance->state == INSTANCE_ROUTED;
     }
     if (serving != NULL) {
