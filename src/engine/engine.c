@@ -1,5 +1,12 @@
 #include "engine/engine.h"
 
+#include "base/id.h"
+
+char *engine_image_prefix(const char *installation)
+{
+    return g_strdup_printf("enclii/%s/", uuid_tail(installation));
+}
+
 void engine_instance_free(struct engine_instance *instance)
 {
     if (instance == NULL) {

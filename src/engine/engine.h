@@ -5,8 +5,8 @@
  * ENGINE_LABEL_INSTANCE too (its name when none is given); list calls return only objects of this
  * installation; a call that starts, stops or removes refuses an object that does not carry them
  * (SY_CONFLICT). A container without ENGINE_LABEL_INSTANCE is not ours: one that somebody runs by
- * hand from our image inherits the other label. An image is ours by its label or by
- * ENGINE_IMAGE_PREFIX. Every call is idempotent: creating what exists with the same name and
+ * hand from our image inherits the other label. An image is ours by its label; a tag that we put on
+ * somebody else's image is ours by engine_image_prefix and the id that our books have for it. Every call is idempotent: creating what exists with the same name and
  * installation returns the existing one, removing or stopping what is gone is success. Never
  * `prune`. Every call has a time-out and a bound on the reply. Errors: SY_ENGINE_UNAVAILABLE
  * (cannot be reached or timed out), SY_ENGINE_FAILED (it refused; its words in the message),
@@ -27,8 +27,9 @@
 #define ENGINE_LABEL_INSTANCE "dev.enclii.instance"     /* id */
 #define ENGINE_LABEL_OBJECT "dev.enclii.object"         /* id of whatever else owns it (environment, volume) */
 #define ENGINE_LABEL_ROLE "dev.enclii.role"             /* instance, release-command, network, volume */
-/* Images of builds are named so, followed by project/service:tag; printf with the installation. */
-#define ENGINE_IMAGE_PREFIX "enclii/%.8s/"
+
+/* Images that we tag are named so, followed by project/service:tag: enclii/<last 12 of the installation's id>/. */
+char *engine_image_prefix(const char *installation);
 
 struct engine;
 
@@ -163,8 +164,8 @@ struct engine_ops {
     /* SY_TIMEOUT when it did not end in time. */
     bool (*image_pull)(struct engine *engine, const char *reference, int64_t timeout_ms, GError **error);
     /* Only the tag given goes; the image with it when it was the last and nothing uses it. Never
-     * forced. */
-    bool (*image_remove)(struct engine *engine, const char *reference, GError **error);
+     * forced. known_id: what our books say that the tag is on; NULL: they do not know it. */
+    bool (*image_remove)(struct engine *engine, const char *reference, const char *known_id, GError **error);
     /* Tags "repository:tag" of images that carry our installation label or our repository prefix.
      */
     bool (*image_list)(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags, GError **error);

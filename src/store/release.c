@@ -186,3 +186,13 @@ bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error)
                    "SELECT {} FROM releases WHERE status = 'ready' AND image_removed_at IS NULL ORDER BY created_at",
                    NO_PARAMS, error);
 }
+
+bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error)
+{
+    void *row = NULL;
+    bool ok =
+        tx_get(tx, &release_type, &row, "SELECT {} FROM releases WHERE image_uri = $1 ORDER BY created_at DESC LIMIT 1",
+               PARAMS(P_TEXT(image_uri)), error);
+    *ret = row;
+    return ok;
+}

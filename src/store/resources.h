@@ -135,6 +135,8 @@ bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, G
                     GError **error) MUST;
 /* Ready releases whose image garbage collection may consider, oldest first. */
 bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error) MUST;
+/* The newest that has given its image this tag; NULL: none. */
+bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error) MUST;
 
 /* deployment.c; struct deployment.environment and release_version are filled in */
 bool deployment_insert(struct tx *tx, struct deployment *deployment,

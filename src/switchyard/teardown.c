@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "edge/edge.h"
 #include "engine/engine.h"
+#include "store/resources.h"
 
 #define STOP_GRACE_MS 2000
 
@@ -125,10 +126,47 @@ static bool remove_networks(const struct removal *removal, GError **error)
     return true;
 }
 
+struct book_look {
+    const char *tag;
+    struct release *release;
+};
+
+static bool look_up_tag(struct tx *tx, void *arg, GError **error)
+{
+    struct book_look *look = arg;
+    g_clear_pointer(&look->release, contract_object_free);
+    return release_find_by_image(tx, look->tag, &look->release, error);
+}
+
+/* A service that runs an image by its name has our tag on somebody else's image: only the database can say that it is ours. */
+static bool remove_tag_by_books(const struct removal *removal, const char *tag, GError **error)
+{
+    struct book_look look = {.tag = tag};
+    g_autoptr(store_t) store = store_open(removal->config->store, NULL, error);
+    struct engine *engine = removal->engine;
+    bool ok = store != NULL && store_read(store, "teardown_tag", look_up_tag, &look, error) &&
+              engine->ops->image_remove(engine, tag, look.release != NULL ? look.release->image_digest : NULL, error);
+    contract_object_free(look.release);
+    return ok;
+}
+
+static bool remove_image(const struct removal *removal, const char *tag, GError **error)
+{
+    g_autoptr(GError) unproven = NULL;
+    if (removal->engine->ops->image_remove(removal->engine, tag, NULL, &unproven)) {
+        return true;
+    }
+    if (sy_error_code(unproven) == SY_CONFLICT) {
+        return remove_tag_by_books(removal, tag, error);
+    }
+    g_propagate_error(error, g_steal_pointer(&unproven));
+    return false;
+}
+
 static bool remove_images(const struct removal *removal, GError **error)
 {
     struct engine *engine = removal->engine;
-    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(removal->installation));
+    g_autofree char *prefix = engine_image_prefix(removal->installation);
     g_autoptr(GPtrArray) tags = NULL;
     if (!engine->ops->image_list(engine, prefix, &tags, error)) {
         return false;
@@ -140,7 +178,7 @@ static bool remove_images(const struct removal *removal, GError **error)
             printf("kept image %s: base images are shared\n", tag);
         } else if (tell(removal, "image", tag)) {
             continue;
-        } else if (engine->ops->image_remove(engine, tag, &failure)) {
+        } else if (remove_image(removal, tag, &failure)) {
             printf("removed image %s\n", tag);
         } else {
             printf("kept image %s: %s\n", tag, failure->message);

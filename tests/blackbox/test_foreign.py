@@ -203,8 +203,6 @@ def comes_to_rest(daemon, operations, seed):
     assert operations.app.version() == f"v{operations.n_versions}"
 
 
-
-
 def test_name_that_somebody_else_has_taken_is_given_up(switchyard, engine, haproxy, tmp_path, run):
     daemon = switchyard(engine=engine, roles="api,reconcile,build").start()
     foreign = Foreign(engine, run, (daemon.data / "installation").read_text().strip())
@@ -224,6 +222,31 @@ def test_name_that_somebody_else_has_taken_is_given_up(switchyard, engine, hapro
         assert app.version() == "one"
         new = {name for c in Engine(engine).of_deployment(app.deployments()[0]["id"]) for name in c["Names"]}
         assert len(new) == 2 and not new & {name for c in old for name in c["Names"]}
+        assert not foreign.changes(), foreign.changes()
+    finally:
+        foreign.remove()
+
+
+def test_our_tag_on_an_image_of_somebody_else_goes_and_the_image_stays(switchyard, engine, haproxy, tmp_path, run):
+    daemon = switchyard(engine=engine, roles="api,reconcile,build").start()
+    foreign = Foreign(engine, run, (daemon.data / "installation").read_text().strip())
+    app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    app.spec(web={"build": None, "image": f"{run}/app:1"})
+    prefix = f"enclii/{foreign.tail}/"
+
+    def ours():
+        tags = [tag for image in foreign.client.get("/images/json").json for tag in image["RepoTags"] or []]
+        return [tag for tag in tags if tag.startswith(prefix)]
+
+    try:
+        foreign.image(f"{run}/app:1")
+        foreign.image(f"{prefix}{run}/web:theirs")
+        app.cli("up", "-e", "production").expect(0)
+        assert sorted(ours()) == [f"{prefix}{run}/web:theirs", f"{prefix}{run}/web:v1"]
+        daemon.stop()
+        done = daemon.teardown()
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ours() == [f"{prefix}{run}/web:theirs"], done.stdout
         assert not foreign.changes(), foreign.changes()
     finally:
         foreign.remove()

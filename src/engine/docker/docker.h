@@ -121,7 +121,7 @@ bool docker_image_inspect(struct engine *engine, const char *reference, struct e
 bool docker_image_tag(struct engine *engine, const char *reference, const char *repository, const char *tag,
                       GError **error);
 bool docker_image_pull(struct engine *engine, const char *reference, int64_t timeout_ms, GError **error);
-bool docker_image_remove(struct engine *engine, const char *reference, GError **error);
+bool docker_image_remove(struct engine *engine, const char *reference, const char *known_id, GError **error);
 bool docker_build_cache_bytes(struct engine *engine, int64_t *ret_bytes, GError **error);
 bool docker_image_list(struct engine *engine, const char *repository_prefix, GPtrArray **ret_tags, GError **error);
 

@@ -126,15 +126,17 @@ bool docker_image_pull(struct engine *engine, const char *reference, int64_t tim
 
 /* --- removing ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Images of builds are named enclii/<first 8 of the installation>/…; others prove it by their label. */
-static bool is_ours(struct docker *docker, const char *reference, const struct engine_image *image)
+/* A name proves nothing: anybody can give it. */
+static bool is_ours(const struct docker *docker, const char *reference, const struct engine_image *image,
+                    const char *known_id)
 {
-    g_autofree char *prefix = g_strdup_printf(ENGINE_IMAGE_PREFIX, docker->engine.installation);
+    g_autofree char *prefix = engine_image_prefix(docker->engine.installation);
     const char *label = string_map_get(image->labels, ENGINE_LABEL_INSTALLATION);
-    return g_str_has_prefix(reference, prefix) || g_strcmp0(label, docker->engine.installation) == 0;
+    bool is_known = known_id != NULL && strcmp(image->id, known_id) == 0;
+    return (is_known && g_str_has_prefix(reference, prefix)) || g_strcmp0(label, docker->engine.installation) == 0;
 }
 
-bool docker_image_remove(struct engine *engine, const char *reference, GError **error)
+bool docker_image_remove(struct engine *engine, const char *reference, const char *known_id, GError **error)
 {
     struct docker *docker = docker_of(engine);
     struct engine_image *image = NULL;
@@ -147,7 +149,7 @@ bool docker_image_remove(struct engine *engine, const char *reference, GError **
         g_propagate_error(error, failure);
         return false;
     }
-    bool ours = is_ours(docker, reference, image);
+    bool ours = is_ours(docker, reference, image, known_id);
     engine_image_free(image);
     if (!ours) {
         return sy_fail(error, SY_CONFLICT, "the image %s is not of this installation", reference);

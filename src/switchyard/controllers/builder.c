@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "base/file.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "logs/redactor.h"
 #include "switchyard/operations/configuration.h"
@@ -269,8 +268,8 @@ static bool build(struct work *work, struct build_result *result, GError **error
     struct build_options options;
     builder_options(work->builder, &options);
     g_autofree char *archive = release->source != NULL ? source_path(app, release->project_id, release->source) : NULL;
-    g_autofree char *repository = g_strdup_printf("enclii/%s/%s/%s", uuid_tail(app->installation_id),
-                                                  work->service->project, work->service->name);
+    g_autofree char *prefix = engine_image_prefix(app->installation_id);
+    g_autofree char *repository = g_strconcat(prefix, work->service->project, "/", work->service->name, NULL);
     const struct build_job job = {
         .release_id = release->id,
         .service = work->service->name,

@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "switchyard/operations/source.h"
 
@@ -150,7 +149,7 @@ static bool remove_image(struct collection *collection, const struct release *re
         return false;
     }
     g_autoptr(GError) failure = NULL;
-    if (removal.is_marked && !engine->ops->image_remove(engine, release->image_uri, &failure)) {
+    if (removal.is_marked && !engine->ops->image_remove(engine, release->image_uri, release->image_digest, &failure)) {
         log_failure("gc.image_stays", failure, "image", release->image_uri,
                     NULL); /* the next run finds its tag again */
     }
@@ -202,11 +201,33 @@ static bool collect_sources(struct collection *collection, GError **error)
     return true;
 }
 
+struct book_look {
+    const char *tag;
+    struct release *release;
+};
+
+static bool look_up_tag(struct tx *tx, void *arg, GError **error)
+{
+    struct book_look *look = arg;
+    g_clear_pointer(&look->release, contract_object_free);
+    return release_find_by_image(tx, look->tag, &look->release, error);
+}
+
+static bool remove_leftover(struct collection *collection, const char *tag, GError **error)
+{
+    struct engine *engine = collection->app->engine;
+    struct book_look look = {.tag = tag};
+    bool ok = store_read(collection->app->store, "gc_tag", look_up_tag, &look, error) &&
+              engine->ops->image_remove(engine, tag, look.release != NULL ? look.release->image_digest : NULL, error);
+    contract_object_free(look.release);
+    return ok;
+}
+
 /* Tags of images that our books call removed, or do not know: a removal that was interrupted. */
 static bool collect_leftovers(struct collection *collection, GError **error)
 {
     struct engine *engine = collection->app->engine;
-    g_autofree char *prefix = g_strdup_printf("enclii/%s/", uuid_tail(collection->app->installation_id));
+    g_autofree char *prefix = engine_image_prefix(collection->app->installation_id);
     g_autoptr(GPtrArray) tags = NULL;
     if (!engine->ops->image_list(engine, prefix, &tags, error)) {
         return false;
@@ -228,7 +249,7 @@ static bool collect_leftovers(struct collection *collection, GError **error)
         if (!is_young) {
             tell(collection, "image", tag, true, "left over from an interrupted removal", 0);
         }
-        if (!is_young && (collection->flags & GC_DRY_RUN) == 0 && !engine->ops->image_remove(engine, tag, &ignored)) {
+        if (!is_young && (collection->flags & GC_DRY_RUN) == 0 && !remove_leftover(collection, tag, &ignored)) {
             log_failure("gc.image_stays", ignored, "image", tag, NULL);
         }
     }

@@ -193,7 +193,7 @@ static void builds_serves_and_stops(gconstpointer data)
     g_assert_no_error(error);
     g_assert_true(ok);
     assert_serves(example, result.image_uri);
-    g_assert_true(engine->ops->image_remove(engine, result.image_uri, NULL));
+    g_assert_true(engine->ops->image_remove(engine, result.image_uri, NULL, NULL));
     build_result_clear(&result);
     contract_object_free(config);
     g_assert_true(folder_remove(folder, NULL));

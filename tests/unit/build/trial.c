@@ -81,7 +81,7 @@ void trial_end(struct trial *trial)
 {
     g_autofree char *tag = g_strdup_printf("%s:%s", trial->repository, trial->job.tag);
     assert_work_folder_is_empty(trial);
-    g_assert_true(engine->ops->image_remove(engine, tag, NULL));
+    g_assert_true(engine->ops->image_remove(engine, tag, NULL, NULL));
     g_assert_true(folder_remove(trial->folder, NULL));
     build_result_clear(&trial->result);
     g_clear_error(&trial->error);

@@ -75,6 +75,12 @@ static GString *archive(const char *name, const char *bytes, size_t length)
     return tar;
 }
 
+char *fixture_repository(const struct fixture *fixture)
+{
+    g_autofree char *prefix = engine_image_prefix(fixture->installation);
+    return g_strconcat(prefix, "test/guest", NULL);
+}
+
 static void import_image(struct fixture *fixture)
 {
     g_autoptr(GError) error = NULL;
@@ -82,13 +88,20 @@ static void import_image(struct fixture *fixture)
     g_autofree char *program = file_read(g_getenv("GUEST"), 64 << 20, &length, &error);
     g_assert_no_error(error);
     g_autoptr(GString) tar = archive("guest", program, length);
-    fixture->image = g_strdup_printf("enclii/%.8s/test/guest:v1", fixture->installation);
+    g_autofree char *repository = fixture_repository(fixture);
+    fixture->image = g_strdup_printf("%s:v1", repository);
     g_autofree char *target = g_strdup_printf(
-        "/v1.41/images/create?fromSrc=-&repo=enclii/%.8s/test/guest:v1&changes=ENTRYPOINT%%20%%5B%%22/guest%%22%%5D"
+        "/v1.41/images/create?fromSrc=-&repo=%s&changes=ENTRYPOINT%%20%%5B%%22/guest%%22%%5D"
         "&changes=CMD%%20%%5B%%22say%%22,%%22default%%22%%5D&changes=EXPOSE%%208080&changes=EXPOSE%%2070/udp",
-        fixture->installation);
+        fixture->image);
     g_autofree char *reply = ask(fixture, "POST", target, "application/x-tar", tar->str, tar->len, 200);
     g_assert_null(strstr(reply, "errorDetail"));
+    struct engine_image *image = NULL;
+    bool ok = fixture->engine->ops->image_inspect(fixture->engine, fixture->image, &image, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    fixture->image_id = g_steal_pointer(&image->id);
+    engine_image_free(image);
 }
 
 /* --- begin and end -------------------------------------------------------------------------------------------------------------------- */
@@ -171,7 +184,7 @@ void fixture_end(struct fixture *fixture)
         g_assert_true(ops->volume_remove(fixture->engine, g_ptr_array_index(fixture->volumes, i), &error));
     }
     g_assert_true(ops->network_remove(fixture->engine, fixture->network, &error));
-    g_assert_true(ops->image_remove(fixture->engine, fixture->image, &error));
+    g_assert_true(ops->image_remove(fixture->engine, fixture->image, fixture->image_id, &error));
     g_assert_no_error(error);
     engine_free(fixture->engine);
     g_ptr_array_unref(fixture->containers);
@@ -180,6 +193,7 @@ void fixture_end(struct fixture *fixture)
     g_free(fixture->installation);
     g_free(fixture->prefix);
     g_free(fixture->image);
+    g_free(fixture->image_id);
     g_free(fixture->network);
     g_free(fixture->subnet);
 }

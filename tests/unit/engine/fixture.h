@@ -10,12 +10,15 @@ struct fixture {
     bool is_podman;
     char *installation;
     char *prefix; /* of names */
-    char *image;  /* imported for this test, named as ours */
+    char *image;  /* imported for this test, named as ours; it has no label */
+    char *image_id;
     char *network;
     char *subnet;
     GPtrArray *containers; /* ids */
     GPtrArray *volumes;
 };
+
+char *fixture_repository(const struct fixture *fixture); /* of `image` */
 
 /* False (and the test is skipped) when there is no engine. */
 bool fixture_begin(struct fixture *fixture);

@@ -126,7 +126,7 @@ static void removing_what_is_not_there_is_success(void)
     g_assert_true(ops->network_remove(fixture.engine, "enclii-engine-test-none", &error));
     g_assert_true(ops->volume_remove(fixture.engine, "enclii-engine-test-none", &error));
     g_assert_true(ops->instance_remove(fixture.engine, "enclii-engine-test-none", &error));
-    g_assert_true(ops->image_remove(fixture.engine, "enclii/engine-test-none:v1", &error));
+    g_assert_true(ops->image_remove(fixture.engine, "enclii/engine-test-none:v1", NULL, &error));
     fixture_end(&fixture);
 }
 
@@ -260,16 +260,16 @@ static void only_the_tag_given_is_removed(void)
     const struct engine_ops *ops = fixture.engine->ops;
     struct engine_image *image = NULL;
     g_autoptr(GError) error = NULL;
-    g_autofree char *repository = g_strdup_printf("enclii/%.8s/test/guest", fixture.installation);
+    g_autofree char *repository = fixture_repository(&fixture);
     g_autofree char *second = g_strdup_printf("%s:v2", repository);
-    g_autofree char *prefix = g_strdup_printf(ENGINE_IMAGE_PREFIX, fixture.installation);
+    g_autofree char *prefix = engine_image_prefix(fixture.installation);
     g_autoptr(GPtrArray) both = NULL;
     g_autoptr(GPtrArray) one = NULL;
     g_assert_true(ops->image_tag(fixture.engine, fixture.image, repository, "v2", &error));
     g_assert_true(ops->image_list(fixture.engine, prefix, &both, &error));
     g_assert_cmpuint(both->len, ==, 2);
     g_assert_true(contains(both, second));
-    g_assert_true(ops->image_remove(fixture.engine, second, &error));
+    g_assert_true(ops->image_remove(fixture.engine, second, fixture.image_id, &error));
     g_assert_true(ops->image_list(fixture.engine, prefix, &one, &error));
     g_assert_cmpuint(one->len, ==, 1);
     g_assert_true(contains(one, fixture.image));
@@ -287,7 +287,7 @@ static void an_image_in_use_stays(void)
     g_autoptr(GError) error = NULL;
     const char *const stay[] = {"stay", NULL};
     fixture_start(&fixture, "guest", stay);
-    g_assert_false(fixture.engine->ops->image_remove(fixture.engine, fixture.image, &error));
+    g_assert_false(fixture.engine->ops->image_remove(fixture.engine, fixture.image, fixture.image_id, &error));
     g_assert_error(error, SY_ERROR, SY_ENGINE_FAILED);
     fixture_end(&fixture);
 }
@@ -303,15 +303,32 @@ static void a_foreign_image_is_not_touched(void)
     g_autoptr(GError) conflict = NULL;
     g_autofree char *foreign = g_strdup_printf("%s-foreign:v1", fixture.prefix);
     g_autofree char *repository = g_strdup_printf("%s-foreign", fixture.prefix);
-    g_autofree char *prefix = g_strdup_printf(ENGINE_IMAGE_PREFIX, fixture.installation);
+    g_autofree char *prefix = engine_image_prefix(fixture.installation);
     g_autoptr(GPtrArray) tags = NULL;
     g_assert_true(ops->image_tag(fixture.engine, fixture.image, repository, "v1", &error));
     g_assert_true(ops->image_list(fixture.engine, prefix, &tags, &error));
     g_assert_false(contains(tags, foreign));
-    g_assert_false(ops->image_remove(fixture.engine, foreign, &conflict));
+    g_assert_false(ops->image_remove(fixture.engine, foreign, fixture.image_id, &conflict));
     g_assert_error(conflict, SY_ERROR, SY_CONFLICT);
     g_autofree char *target = g_strdup_printf("/v1.41/images/%s", foreign);
     g_autofree char *removed = fixture_ask(&fixture, "DELETE", target, NULL, 200);
+    fixture_end(&fixture);
+}
+
+/* Anybody can name an image as we do, or move a tag of ours to another image. */
+static void a_name_alone_proves_nothing(void)
+{
+    static const char *const wrong[] = {NULL,
+                                        "sha256:0000000000000000000000000000000000000000000000000000000000000000"};
+    struct fixture fixture;
+    if (!fixture_begin(&fixture)) {
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(fixture.engine->ops->image_remove(fixture.engine, fixture.image, wrong[i], &error));
+        g_assert_error(error, SY_ERROR, SY_CONFLICT);
+    }
     fixture_end(&fixture);
 }
 
@@ -374,6 +391,7 @@ int main(int argc, char **argv)
     g_test_add_func("/objects/only_the_tag_given_is_removed", only_the_tag_given_is_removed);
     g_test_add_func("/objects/an_image_in_use_stays", an_image_in_use_stays);
     g_test_add_func("/objects/a_foreign_image_is_not_touched", a_foreign_image_is_not_touched);
+    g_test_add_func("/objects/a_name_alone_proves_nothing", a_name_alone_proves_nothing);
     g_test_add_func("/objects/a_pull_that_cannot_succeed_says_why", a_pull_that_cannot_succeed_says_why);
     g_test_add_func("/objects/the_engine_tells_what_it_is", the_engine_tells_what_it_is);
     return g_test_run();
