@@ -133,6 +133,40 @@ bool file_create(const char *path, const void *bytes, size_t length, mode_t mode
     return ok && folder_sync(path, error);
 }
 
+/* As temporary_name makes them: *.xxxxxxxx.tmp */
+static bool is_temporary(const char *name)
+{
+    size_t length = strlen(name);
+    const size_t tail = strlen(".00000000.tmp");
+    if (length <= tail || name[length - tail] != '.' || strcmp(name + length - strlen(".tmp"), ".tmp") != 0) {
+        return false;
+    }
+    return strspn(name + length - tail + 1, "0123456789abcdef") == 8;
+}
+
+bool file_remove_temporaries(const char *folder, GError **error)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return errno == ENOENT || sy_fail_errno(error, errno, "cannot open folder %s", folder);
+    }
+    DIR *entries = fdopendir(fd);
+    if (entries == NULL) {
+        int saved = errno;
+        close(fd);
+        return sy_fail_errno(error, saved, "cannot read folder %s", folder);
+    }
+    bool ok = true;
+    struct dirent *entry;
+    while (ok && (entry = readdir(entries)) != NULL) {
+        if (is_temporary(entry->d_name) && unlinkat(fd, entry->d_name, 0) != 0 && errno != EISDIR && errno != ENOENT) {
+            ok = sy_fail_errno(error, errno, "cannot remove %s/%s", folder, entry->d_name);
+        }
+    }
+    closedir(entries);
+    return ok;
+}
+
 bool folder_ensure(const char *path, mode_t mode, GError **error)
 {
     if (g_mkdir_with_parents(path, (int)mode) != 0) {

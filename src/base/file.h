@@ -20,6 +20,10 @@ bool file_replace(const char *path, const void *bytes, size_t length, mode_t mod
 bool file_create(const char *path, const void *bytes, size_t length, mode_t mode,
                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Removes what file_replace and file_create left in this folder (not below it) when a crash cut them off. Only for who knows
+ * that nobody is writing there now. Missing is success. */
+bool file_remove_temporaries(const char *folder, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* mkdir -p with `mode` for what it makes. */
 bool folder_ensure(const char *path, mode_t mode, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

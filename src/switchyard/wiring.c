@@ -63,6 +63,13 @@ static bool read_holder(struct app *app, GError **error)
     return file_replace(path, app->holder, UUID_LENGTH, 0600, error);
 }
 
+/* Files that a crash cut off while they were being replaced. */
+static bool drop_temporaries(const struct app *app, GError **error)
+{
+    g_autofree char *edge = g_build_filename(app->config->data_dir, "edge", NULL);
+    return file_remove_temporaries(app->config->data_dir, error) && file_remove_temporaries(edge, error);
+}
+
 /* Uploads that a crash cut off: nobody else can be receiving, the folder is ours alone. */
 static bool drop_unfinished_uploads(const struct app *app, GError **error)
 {
@@ -337,7 +344,7 @@ struct app *app_start(struct config *config, GError **error)
     app->clock = &clock_system;
     app->lock_fd = -1;
     app->started_us = g_get_real_time();
-    if (!lock_folder(app, error) || !read_holder(app, error) || !confine(app, error)) {
+    if (!lock_folder(app, error) || !drop_temporaries(app, error) || !read_holder(app, error) || !confine(app, error)) {
         app_stop(app);
         return NULL;
     }

@@ -28,6 +28,19 @@ def test_ready_line_and_endpoints_file(switchyard):
     assert not http_url(daemon.endpoints["api"]).endswith(":0")
 
 
+def test_what_a_crash_left_of_replaced_files_goes_at_the_start(switchyard):
+    daemon = switchyard().start()
+    daemon.stop()
+    (daemon.data / "edge").mkdir(exist_ok=True)
+    left = [daemon.data / "holder.0a1b2c3d.tmp", daemon.data / "edge" / "haproxy.cfg.ffffffff.tmp"]
+    others = [daemon.data / "notes.tmp", daemon.data / "backup.tar"]
+    for path in left + others:
+        path.write_text("half of")
+    daemon.start()
+    assert not [path for path in left if path.exists()]
+    assert all(path.read_text() == "half of" for path in others)
+
+
 def test_stops_at_once_and_leaves_no_socket_open(switchyard):
     daemon = switchyard().start()
     daemon.stop()

@@ -260,6 +260,29 @@ static void a_full_disk_has_its_own_code(struct folder *folder, gconstpointer da
     g_assert_error(error, SY_ERROR, SY_DISK_FULL);
 }
 
+static void only_temporaries_of_ours_are_removed(struct folder *folder, gconstpointer data)
+{
+    static const char *const left[] = {"state.0a1b2c3d.tmp", "a.b.00000000.tmp"};
+    static const char *const others[] = {
+        "state", "notes.tmp", ".0a1b2c3d.tmp", "state.0A1B2C3D.tmp", "state.0a1b2c3.tmp", "state.0a1b2c3d.tmp.bak"};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *named_so = path_in(folder, "folder.0a1b2c3d.tmp");
+    g_autofree char *missing = path_in(folder, "missing");
+    g_assert_true(folder_ensure(named_so, 0700, &error));
+    for (size_t i = 0; i < G_N_ELEMENTS(left) + G_N_ELEMENTS(others); i++) {
+        g_autofree char *path = path_in(folder, i < 2 ? left[i] : others[i - 2]);
+        put(path, "half");
+    }
+    bool ok = file_remove_temporaries(folder->path, &error) && file_remove_temporaries(missing, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    for (size_t i = 0; i < G_N_ELEMENTS(left); i++) {
+        g_autofree char *path = path_in(folder, left[i]);
+        g_assert_false(g_file_test(path, G_FILE_TEST_EXISTS));
+    }
+    g_assert_cmpint(count_entries(folder->path), ==, (int)G_N_ELEMENTS(others) + 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -271,6 +294,7 @@ int main(int argc, char **argv)
     ADD(readers_never_see_half_a_file);
     ADD(of_many_creators_one_wins);
     ADD(creating_where_a_link_dangles_is_refused);
+    ADD(only_temporaries_of_ours_are_removed);
     ADD(makes_folders_on_the_way);
     ADD(removing_does_not_follow_links);
     ADD(free_space_is_told);
