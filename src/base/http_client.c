@@ -26,6 +26,7 @@ struct http_client {
     char *path;        /* unix */
     char *host, *port; /* TCP */
     bool is_https;
+    char *authority_file, *authority_folder;
     int fd; /* the kept connection, or -1 */
 };
 
@@ -78,12 +79,22 @@ static void disconnect(struct http_client *client)
     }
 }
 
+void http_client_set_authorities(struct http_client *client, const char *file, const char *folder)
+{
+    g_free(client->authority_file);
+    g_free(client->authority_folder);
+    client->authority_file = g_strdup(file);
+    client->authority_folder = g_strdup(folder);
+}
+
 void http_client_free(struct http_client *client)
 {
     if (client == NULL) {
         return;
     }
     disconnect(client);
+    g_free(client->authority_file);
+    g_free(client->authority_folder);
     g_free(client->endpoint);
     g_free(client->path);
     g_free(client->host);
@@ -600,7 +611,8 @@ bool http_client_call(struct http_client *client, const struct http_exchange *gi
     struct exchange exchange = {.client = client, .given = given, .reply = ret_reply};
     *ret_reply = (struct http_reply){.headers = g_string_new(NULL), .body = g_string_new(NULL)};
     if (client->is_https) {
-        bool ok = http_curl_call(client->endpoint, given, ret_reply, error);
+        const struct http_authorities authorities = {client->authority_file, client->authority_folder};
+        bool ok = http_curl_call(client->endpoint, &authorities, given, ret_reply, error);
         if (!ok) {
             http_reply_clear(ret_reply);
         }

@@ -21,6 +21,8 @@ struct http_client;
  */
 struct http_client *http_client_new(const char *endpoint, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void http_client_free(struct http_client *client);
+/* For https: the authorities in this file (PEM), and in this folder of c_rehash's, instead of the system's. NULL: the system's. */
+void http_client_set_authorities(struct http_client *client, const char *file, const char *folder);
 typedef struct http_client http_client_t; /* for g_autoptr */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(http_client_t, http_client_free)
 

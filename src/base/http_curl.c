@@ -150,6 +150,16 @@ static struct curl_slist *make_headers(const struct transfer *transfer)
     return list;
 }
 
+static void set_authorities(const struct transfer *transfer, const struct http_authorities *authorities)
+{
+    if (authorities->file != NULL) {
+        transfer->curl->easy_setopt(transfer->easy, CURLOPT_CAINFO, authorities->file);
+    }
+    if (authorities->folder != NULL) {
+        transfer->curl->easy_setopt(transfer->easy, CURLOPT_CAPATH, authorities->folder);
+    }
+}
+
 static void set_options(struct transfer *transfer, const char *url, struct curl_slist *headers)
 {
     const struct curl_library *curl = transfer->curl;
@@ -185,8 +195,8 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     }
 }
 
-bool http_curl_call(const char *endpoint, const struct http_exchange *exchange, struct http_reply *ret_reply,
-                    GError **error)
+bool http_curl_call(const char *endpoint, const struct http_authorities *authorities,
+                    const struct http_exchange *exchange, struct http_reply *ret_reply, GError **error)
 {
     struct transfer transfer = {.curl = library(error), .exchange = exchange, .reply = ret_reply};
     if (transfer.curl == NULL) {
@@ -197,6 +207,7 @@ bool http_curl_call(const char *endpoint, const struct http_exchange *exchange, 
     g_autofree char *url = g_strconcat(endpoint, exchange->target, NULL);
     struct curl_slist *headers = make_headers(&transfer);
     set_options(&transfer, url, headers);
+    set_authorities(&transfer, authorities);
     CURLcode code = transfer.curl->easy_perform(transfer.easy);
     bool ok = code == CURLE_OK || explain(&transfer, endpoint, code, error);
     long status = 0;

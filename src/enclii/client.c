@@ -13,6 +13,22 @@
 #define LONGEST_PAUSE_MS 5000
 #define MAX_ENTRIES 100000
 
+static const char *variable(const char *name)
+{
+    const char *value = g_getenv(name);
+    return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/* The two variables are those of OpenSSL, curl and git. */
+struct http_client *client_connect(const char *endpoint, GError **error)
+{
+    struct http_client *http = http_client_new(endpoint, error);
+    if (http != NULL) {
+        http_client_set_authorities(http, variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR"));
+    }
+    return http;
+}
+
 struct client *client_new(const char *endpoint, const struct secret *token, GError **error)
 {
     if (token != NULL && check_printable(secret_reveal(token)) != NULL) {
@@ -21,7 +37,7 @@ struct client *client_new(const char *endpoint, const struct secret *token, GErr
         return NULL;
     }
     g_autoptr(client_t) client = g_new0(struct client, 1);
-    client->http = http_client_new(endpoint, error);
+    client->http = client_connect(endpoint, error);
     if (client->http == NULL) {
         sy_error_set_hint(error, "An endpoint is unix:PATH, http://HOST:PORT or https://HOST.");
         return NULL;
@@ -83,9 +99,13 @@ static void explain_silence(const struct client *client, GError **error)
         return;
     }
     g_prefix_error(error, "cannot reach switchyard: ");
-    sy_error_set_hint(error, g_str_has_prefix(client->endpoint, "unix:")
-                                 ? "Is switchyard running here? Start it, or see: enclii doctor"
-                                 : "Is that the right address? See: enclii doctor, enclii context list");
+    sy_error_set_hint(error,
+                      g_str_has_prefix(client->endpoint, "unix:")
+                          ? "Is switchyard running here? Start it, or see: enclii doctor"
+                      : g_str_has_prefix(client->endpoint, "https:")
+                          ? "Is that the right address? An authority of your own for its certificate is named by "
+                            "SSL_CERT_FILE. See: enclii doctor, enclii context list"
+                          : "Is that the right address? See: enclii doctor, enclii context list");
 }
 
 static void add_headers(const struct client *client, struct http_header *headers, const char *const *more,
@@ -109,7 +129,7 @@ static bool refresh(struct client *client, GError **error)
 {
     int64_t now_us = g_get_monotonic_time();
     if (client->used_us > 0 && now_us - client->used_us > MAX_IDLE_US) {
-        struct http_client *http = http_client_new(client->endpoint, error);
+        struct http_client *http = client_connect(client->endpoint, error);
         if (http == NULL) {
             return false;
         }

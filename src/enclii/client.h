@@ -22,6 +22,9 @@ void client_free(struct client *client);
 typedef struct client client_t;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(client_t, client_free)
 
+/* A bare connection to a server, which trusts the authorities that SSL_CERT_FILE and SSL_CERT_DIR name, else the system's. */
+struct http_client *client_connect(const char *endpoint, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 const char *client_endpoint(const struct client *client);
 
 /* Every later call ends with SY_CANCELLED when *cancelled becomes non-zero. */

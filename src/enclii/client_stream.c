@@ -97,7 +97,7 @@ static bool read_all(struct reading *reading, const char *target, const char *af
 {
     int64_t pause_ms = FIRST_PAUSE_MS;
     for (;;) {
-        g_autoptr(http_client_t) http = http_client_new(reading->client->endpoint, error);
+        g_autoptr(http_client_t) http = client_connect(reading->client->endpoint, error);
         GError *failure = NULL;
         bool again = false;
         if (http == NULL) {

@@ -122,6 +122,9 @@ char *reference_markdown(void)
         "| `ENCLII_API_ENDPOINT` | the server: `unix:PATH`, `http://HOST:PORT`, `https://HOST`; beats the context |\n"
         "| `ENCLII_API_TOKEN` | the token; beats the context's |\n| `ENCLII_PROJECT` | the project |\n"
         "| `ENCLII_ENVIRONMENT` | the environment |\n| `NO_COLOR` | no colours |\n"
+        "| `SSL_CERT_FILE`, `SSL_CERT_DIR` | for `https://`: a PEM file, a folder hashed by `openssl rehash`, of "
+        "authorities to "
+        "trust instead of the system's |\n"
         "| `XDG_CONFIG_HOME` | contexts are in `enclii/config.json` below it, else below `~/.config` |\n");
     for (size_t i = 0; commands[i] != NULL; i++) {
         append_markdown(out, commands[i]);

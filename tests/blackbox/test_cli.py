@@ -8,6 +8,7 @@ import subprocess
 import pytest
 import yaml
 from harness.cli import Cli
+from harness.tls import Tls
 
 pytestmark = pytest.mark.api
 
@@ -233,3 +234,12 @@ def test_results_go_to_stdout_and_nothing_else_does(cli, project):
     done = cli("projects", "list", "-o", "json").expect(0)
     json.loads(done.stdout)
     assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_authority_of_a_server_is_named_by_the_environment(daemon, tmp_path):
+    token = daemon.client.post("/v1/user/tokens", {"name": "tls", "scopes": ["read"]}).expect(201).json["token"]
+    with Tls(daemon.over_tcp().endpoint, tmp_path) as tls:
+        cli = Cli(tls.endpoint, tmp_path, variables={"ENCLII_API_TOKEN": token})
+        refused = cli("projects", "list")
+        assert refused.code != 0 and "certificate" in refused.stderr and "SSL_CERT_FILE" in refused.stderr, str(refused)
+        cli.having(SSL_CERT_FILE=str(tls.authority))("projects", "list").expect(0)

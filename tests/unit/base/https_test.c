@@ -113,6 +113,40 @@ static void an_unknown_certificate_is_refused(void)
     tls_server_stop(&server);
 }
 
+static void call_ok(const struct tls_server *server, const char *file, const char *folder)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(http_client_t) client = http_client_new(server->endpoint, &error);
+    g_auto(http_reply_t) reply = {0};
+    const struct http_exchange exchange = {.method = "GET", .target = "/", .timeout_ms = PEER_WAIT_MS};
+    http_client_set_authorities(client, file, folder);
+    bool ok = http_client_call(client, &exchange, &reply, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    g_assert_cmpint(reply.status, ==, 200);
+}
+
+static void a_certificate_of_a_given_authority_is_accepted(void)
+{
+    g_autofree char *openssl = g_find_program_in_path("openssl");
+    if (openssl == NULL) {
+        g_test_skip("openssl is not installed");
+        return;
+    }
+    struct tls_server server = {0};
+    tls_server_start(&server);
+    const char *const argv[] = {openssl, "rehash", "-compat", server.folder, NULL};
+    g_autofree char *pem = g_strconcat(server.certificate, ".pem", NULL); /* rehash looks at .pem only */
+    g_autoptr(GError) error = NULL;
+    const struct process_spec spec = {.argv = argv, .stdin_fd = -1, .timeout_ms = 30000};
+    g_auto(process_result_t) result = {0};
+    g_assert_cmpint(link(server.certificate, pem), ==, 0);
+    g_assert_true(process_run(&spec, &result, &error));
+    call_ok(&server, server.certificate, NULL);
+    call_ok(&server, NULL, server.folder);
+    tls_server_stop(&server);
+}
+
 static void serve_plain(struct peer *peer, int fd, int number)
 {
     peer_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello");
@@ -151,6 +185,7 @@ int main(int argc, char **argv)
     g_setenv("NO_PROXY", "127.0.0.1", TRUE);
 #define ADD(name) g_test_add_func("/https/" #name, name)
     ADD(an_unknown_certificate_is_refused);
+    ADD(a_certificate_of_a_given_authority_is_accepted);
     ADD(plain_text_is_not_taken_for_https);
     ADD(a_silent_peer_is_given_up);
     ADD(nobody_there_is_unavailable);
