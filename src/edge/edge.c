@@ -48,6 +48,7 @@ static void take_options(struct edge *edge, const struct edge_options *options)
         .installation = g_strdup(options->installation),
         .uid = options->uid,
         .gid = options->gid,
+        .trusted_proxies = g_strdup(options->trusted_proxies),
     };
     edge->options.access_log =
         options->access_log != NULL ? g_canonicalize_filename(options->access_log, NULL) : beside(edge, "access.log");
@@ -120,6 +121,7 @@ void edge_free(struct edge *edge)
     g_free((char *)edge->options.program);
     g_free((char *)edge->options.installation);
     g_free((char *)edge->options.access_log);
+    g_free((char *)edge->options.trusted_proxies);
     g_free(edge->configuration_path);
     g_free(edge->map_path);
     g_free(edge->pid_path);

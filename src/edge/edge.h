@@ -45,6 +45,9 @@ struct edge_options {
     uid_t uid;
     gid_t gid;
     const char *access_log; /* file; NULL: <folder>/access.log */
+    /* Ranges with commas between; NULL: none. What these peers say in X-Forwarded-For and -Proto is kept, and extended; what
+     * others say is replaced. */
+    const char *trusted_proxies;
 };
 
 enum edge_server_state { EDGE_READY, EDGE_DRAIN };
@@ -155,6 +158,9 @@ void edge_stats(const struct edge *edge, struct edge_stats *ret_stats);
 /* Positive character classes for everything that reaches a configuration or a command; every host's
  * backend exists; nothing twice. */
 bool edge_table_check(const struct edge_table *table, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* NULL, or what edge_options.trusted_proxies must be. */
+const char *edge_check_proxies(const char *proxies);
 
 /* The whole haproxy.cfg; NULL for what edge_table_check or the check of the options refuses. */
 GString *edge_render(const struct edge_options *options, int port, const struct edge_table *table);

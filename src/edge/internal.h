@@ -5,6 +5,10 @@
 
 #include "edge/edge.h"
 
+/* --- forwarded.c ------------------------------------------------------------------------------------------------------ */
+
+void edge_add_request_rules(GString *out, const struct edge_options *options);
+
 /* --- listen.c: where the edge listens ------------------------------------------------------------------------------ */
 
 struct edge_listen {

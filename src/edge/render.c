@@ -33,6 +33,10 @@ bool edge_options_check(const struct edge_options *options, GError **error)
         sy_error_set_hint(error, "Choose a data_dir of letters, digits and any of / . _ - + : @");
         return false;
     }
+    const char *rule = edge_check_proxies(options->trusted_proxies);
+    if (rule != NULL) {
+        return sy_fail(error, SY_INVALID_INPUT, "the edge's trusted proxies %s", rule);
+    }
     if (longest > EDGE_SOCKET_PATH_MAX) {
         sy_fail(error, SY_INVALID_INPUT, "the edge's folder %s is too deep for unix sockets", options->folder);
         sy_error_set_hint(error, "Choose a data_dir whose path is at least %zu characters shorter.",
@@ -101,20 +105,6 @@ static const char log_format[] =
     "\"protocol\":\"%HV\",\"status\":%ST,\"backend\":\"%b\",\"server\":\"%s\",\"bytes_in\":%U,\"bytes_out\":%B,"
     "\"ms\":%Ta,\"queue_ms\":%Tw,\"connect_ms\":%Tc,\"answer_ms\":%Tr,\"retries\":\"%rc\",\"end\":\"%ts\"}'\n";
 
-/* Whatever a client says about where it comes from is taken away, also in the spelling that some programs fold. */
-static const char request_rules[] =
-    "    http-request set-var(txn.host) req.hdr(host),field(1,:),lower,rtrim(.)\n"
-    "    http-request del-header ^(x[-_]forwarded([-_].*)?|forwarded|x[-_](real|client|cluster[-_]client)[-_]?ip|"
-    "true[-_]client[-_]ip|cf[-_]connecting[-_]ip|client[-_]ip|x[-_]original[-_](url|host|for)|x[-_]rewrite[-_]url|"
-    "x[-_]host|x[-_]request[-_]id|proxy)$ -m reg\n"
-    "    http-request set-header X-Request-Id %[unique-id]\n"
-    "    http-request set-header X-Forwarded-For %[src]\n"
-    "    http-request set-header X-Forwarded-Proto http\n"
-    "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
-    "    http-request set-header X-Forwarded-Port %[dst_port]\n"
-    "    http-request set-header X-Real-IP %[src]\n"
-    "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }\n";
-
 static void add_frontend(GString *out, const char *bind, const struct edge_options *options)
 {
     int64_t connections = clamp_or(options->max_connections, DEFAULT_CONNECTIONS, 10, 1000000);
@@ -134,7 +124,7 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
                          "    http-request set-var(txn.is_late) bool(true) if { stopping }\n"
                          "    http-request set-log-level err\n"
                          "    http-request set-log-level silent if { var(txn.is_late) -m bool }\n");
-    g_string_append(out, request_rules);
+    edge_add_request_rules(out, options);
     g_string_append(
         out, "    http-after-response set-header X-Request-Id %[unique-id] unless { var(txn.is_late) -m bool }\n");
     g_string_append_printf(out, "    http-request set-var(txn.backend) var(txn.host),map(%s/hosts.map)\n", folder);

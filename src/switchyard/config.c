@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/id.h"
 #include "base/quantity.h"
+#include "edge/edge.h"
 
 #define FILE_LIMIT (256 * 1024)
 #define F(member) .offset = offsetof(struct config, member)
@@ -110,6 +111,13 @@ static const struct field config_fields[] = {
      .fallback = "0.0.0.0:8080",
      .check = check_address,
      .doc = "HOST:PORT where HAProxy serves the applications; port 0 chooses one"},
+    {.name = "edge_trusted_proxies",
+     .kind = KIND_STRING,
+     F(edge_trusted_proxies),
+     .maximum = 4096,
+     .check = edge_check_proxies,
+     .doc = "addresses and ranges, with commas between, of proxies before the edge whose X-Forwarded-For and "
+            "X-Forwarded-Proto are believed; default: nobody's are"},
     {.name = "base_domain",
      .kind = KIND_STRING,
      F(base_domain),
@@ -541,7 +549,7 @@ GString *config_print(const struct config *config, const struct config_origins *
     GString *out = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(config_fields); i++) {
         g_autofree char *value = redacted(&config_fields[i], config);
-        g_string_append_printf(out, "%-18s = %-32s # %s\n", config_fields[i].name, value, origins->origins[i]);
+        g_string_append_printf(out, "%-20s = %-32s # %s\n", config_fields[i].name, value, origins->origins[i]);
     }
     return out;
 }

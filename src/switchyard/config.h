@@ -10,6 +10,7 @@ struct config {
     char *socket;
     char *socket_group;
     char *edge_http;
+    char *edge_trusted_proxies;
     char *base_domain;
     char *public_url;
     char *store;

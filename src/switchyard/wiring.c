@@ -84,6 +84,7 @@ static void edge_options_of(const struct app *app, char *folder, struct edge_opt
     *ret_options = (struct edge_options){
         .folder = folder,
         .listen = app->config->edge_http,
+        .trusted_proxies = app->config->edge_trusted_proxies,
         .program = app->config->haproxy,
         .installation = app->installation_id,
     };

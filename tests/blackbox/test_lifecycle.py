@@ -150,6 +150,7 @@ def test_unknown_key_in_the_file_is_refused_with_its_line(tmp_path):
     [
         ("listen", "127.0.0.1:70000", "0..65535"),  # getaddrinfo would have made 4464 of it
         ("edge_http", "8080", "HOST:PORT"),
+        ("edge_trusted_proxies", "10.0.0.0/8, proxy.example.test", "10.0.0.0/8 or fd00::/8"),
         ("network_pool", "10.0.0.0/30", "/8 to /24"),
         ("public_url", "apps.example.com", "https://"),
         ("roles", "api,builder", "reconcile"),

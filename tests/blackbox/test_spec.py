@@ -79,6 +79,27 @@ def test_logs_are_followed_across_a_restart_and_a_deploy(app):
         assert out.count(f"version after{number} listens") == 1 + number, f"{out}{err}"
 
 
+def test_client_and_protocol_are_those_that_a_trusted_proxy_tells(switchyard, engine, haproxy, tmp_path, run):
+    claims = {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}
+    daemon = switchyard(engine=engine, roles="api,reconcile,build", options=["--edge-trusted-proxies", "127.0.0.0/8"])
+    app = App(daemon.start(), Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+    app.cli("up").expect(0)
+
+    def seen():
+        head = daemon.edge.call("GET", "/headers", headers={"Host": app.host("preview"), **claims}).expect(200).body.decode()
+        lines = [line.split(": ", 1) for line in head.lower().splitlines() if ": " in line]
+        return {name: value for name, value in lines if name.startswith(("x-forwarded-", "x-real-"))}
+
+    trusted = seen()
+    assert trusted["x-forwarded-for"] == "203.0.113.7, 127.0.0.1" and trusted["x-forwarded-proto"] == "https", trusted
+    assert trusted["x-real-ip"] == "203.0.113.7" and trusted["x-forwarded-port"] == "443", trusted
+    daemon.stop()
+    daemon.options = []
+    daemon.start()
+    wait_until(lambda: seen()["x-forwarded-for"] == "127.0.0.1", 20, "nobody is believed any more")
+    assert seen()["x-forwarded-proto"] == "http"
+
+
 def test_restarts_by_the_engine_are_shown(app):
     def end_once():
         """The edge repeats no POST, so one process ends."""

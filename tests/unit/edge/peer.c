@@ -283,17 +283,25 @@ char *answer_header(const struct answer *answer, const char *name)
     return answer->head != NULL ? header_of(answer->head, name) : NULL;
 }
 
-int client_connect(int port)
+int client_connect_from(const char *source, int port)
 {
+    struct sockaddr_in own = {.sin_family = AF_INET};
     struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+    g_assert_cmpint(inet_pton(AF_INET, source, &own.sin_addr), ==, 1);
+    if (bind(fd, (struct sockaddr *)&own, sizeof own) != 0 ||
+        connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);
         return -1;
     }
     set_patience(fd);
     return fd;
+}
+
+int client_connect(int port)
+{
+    return client_connect_from("127.0.0.1", port);
 }
 
 void client_receive(int fd, struct answer *ret_answer)
@@ -318,7 +326,13 @@ void client_receive(int fd, struct answer *ret_answer)
 
 void client_get(int port, const char *host, const char *path, const char *more, struct answer *ret_answer)
 {
-    int fd = client_connect(port);
+    client_get_from("127.0.0.1", port, host, path, more, ret_answer);
+}
+
+void client_get_from(const char *source, int port, const char *host, const char *path, const char *more,
+                     struct answer *ret_answer)
+{
+    int fd = client_connect_from(source, port);
     g_autofree char *request =
         g_strdup_printf("GET %s HTTP/1.1\r\nHost: %s\r\n%sConnection: close\r\n\r\n", path, host, more);
     *ret_answer = (struct answer){0};

@@ -30,10 +30,13 @@ struct answer {
 void answer_clear(struct answer *answer);
 
 int client_connect(int port);
+int client_connect_from(const char *source, int port); /* a loopback address: 127.0.0.2 */
 bool client_send(int fd, const void *bytes, size_t length);
 /* One answer from an open connection. */
 void client_receive(int fd, struct answer *ret_answer);
 /* One GET on a connection of its own. `more` are header lines, each ended by \r\n. */
 void client_get(int port, const char *host, const char *path, const char *more, struct answer *ret_answer);
+void client_get_from(const char *source, int port, const char *host, const char *path, const char *more,
+                     struct answer *ret_answer);
 /* The value of a header, newly allocated, or NULL. */
 char *answer_header(const struct answer *answer, const char *name);

@@ -274,6 +274,41 @@ static void haproxy_accepts_the_example(void)
 
 /* --- where to listen ------------------------------------------------------------------------------------------------------ */
 
+static void proxies_are_ranges_and_nothing_else(void)
+{
+    static const char *const good[] = {"", "127.0.0.1", "10.0.0.0/8, 192.168.1.1 ,fd00::/8", "::1/128"};
+    static const char *const bad[] = {",",           "10.0.0.0/33",     "10.0.0.0/0",  "10.0.0/8",     "fd00::/129",
+                                      "example.com", "10.0.0.0/8 or x", "10.0.0.1,,1", "127.0.0.1\n#", "127.0.0.1/8/8"};
+    g_assert_null(edge_check_proxies(NULL));
+    for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
+        g_assert_cmpstr(edge_check_proxies(good[i]), ==, NULL);
+    }
+    struct edge_table *table = example();
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        struct edge_options options = plain;
+        options.trusted_proxies = bad[i];
+        g_autoptr(GString) text = edge_render(&options, 80, table);
+        g_assert_nonnull(edge_check_proxies(bad[i]));
+        g_assert_null(text);
+    }
+    edge_table_free(table);
+}
+
+static void trusted_proxies_change_the_structure(void)
+{
+    struct edge_table *table = example();
+    struct edge_options options = plain;
+    g_autoptr(GString) before = edge_render(&options, 80, table);
+    options.trusted_proxies = "10.0.0.0/8, fd00::/8";
+    g_autoptr(GString) after = edge_render(&options, 80, table);
+    g_autofree char *structure = edge_structure(before->str);
+    g_autofree char *changed = edge_structure(after->str);
+    g_assert_cmpstr(structure, !=, changed);
+    g_assert_null(strstr(before->str, "from_proxy"));
+    g_assert_nonnull(strstr(after->str, "    acl from_proxy src 10.0.0.0/8\n    acl from_proxy src fd00::/8\n"));
+    edge_table_free(table);
+}
+
 static void addresses_to_listen_on(void)
 {
     static const struct {
@@ -314,6 +349,8 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/render/paths", odd_paths_stay_one_word);
     g_test_add_func("/edge/render/names", names_are_bounded_and_unique);
     g_test_add_func("/edge/render/haproxy", haproxy_accepts_the_example);
+    g_test_add_func("/edge/render/proxies", proxies_are_ranges_and_nothing_else);
+    g_test_add_func("/edge/render/proxies-structure", trusted_proxies_change_the_structure);
     g_test_add_func("/edge/render/listen", addresses_to_listen_on);
     return g_test_run();
 }

@@ -146,6 +146,146 @@ static void forwarded_headers_are_the_edges_own(void)
     peer_free(peer);
 }
 
+/* The same HAProxy from now on, told whom to believe: the next table makes it reload. */
+static void trust(struct fixture *fixture, const char *proxies)
+{
+    g_autoptr(GError) error = NULL;
+    struct edge_options options = {
+        .folder = fixture->folder, .listen = "127.0.0.1:0", .program = "haproxy", .trusted_proxies = proxies};
+    edge_choose_user(&options);
+    edge_free(fixture->edge);
+    fixture->edge = edge_new(&options, &error);
+    g_assert_no_error(error);
+    bool ok = edge_start(fixture->edge, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+}
+
+static void what_trusted_proxies_say_is_kept(void)
+{
+    static const char claims[] = "X-Forwarded-Proto: https\r\nX-Forwarded-For: 203.0.113.7\r\n";
+    static const struct {
+        const char *source, *more;
+        const char *expected[4]; /* in the head that the service gets */
+    } cases[] = {
+        {"127.0.0.2",
+         claims,
+         {"\r\nx-forwarded-for: 203.0.113.7, 127.0.0.2\r\n", "\r\nx-forwarded-proto: https\r\n",
+          "\r\nx-forwarded-port: 443\r\n", "\r\nx-real-ip: 203.0.113.7\r\n"}},
+        {"127.0.9.9",
+         "x-forwarded-for: 198.51.100.1, 203.0.113.7\r\nX-FORWARDED-PROTO: HTTPS\r\n",
+         {"\r\nx-forwarded-for: 198.51.100.1, 203.0.113.7, 127.0.9.9\r\n", "\r\nx-forwarded-proto: https\r\n",
+          "\r\nx-real-ip: 203.0.113.7\r\n"}},
+        {"127.0.0.2",
+         "X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-For: 203.0.113.7\r\n",
+         {"\r\nx-forwarded-for: 198.51.100.1\r\n", "\r\nx-forwarded-for: 203.0.113.7\r\n",
+          "\r\nx-forwarded-for: 127.0.0.2\r\n", "\r\nx-forwarded-proto: http\r\n"}},
+        {"127.0.0.2",
+         "X-Forwarded-Proto: gopher\r\nX-Forwarded-For: nobody\r\n",
+         {"\r\nx-forwarded-proto: http\r\n", "\r\nx-real-ip: 127.0.0.2\r\n"}},
+        {"127.0.0.2", "", {"\r\nx-forwarded-for: 127.0.0.2\r\n", "\r\nx-forwarded-proto: http\r\n"}},
+        {"127.0.0.3",
+         claims,
+         {"\r\nx-forwarded-for: 127.0.0.3\r\n", "\r\nx-forwarded-proto: http\r\n", "\r\nx-real-ip: 127.0.0.3\r\n"}},
+    };
+    struct fixture fixture;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    trust(&fixture, "127.0.0.2, 127.0.9.0/24,fd00::/8");
+    struct peer *peer = serve_one(&fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct answer answer;
+        client_get_from(cases[i].source, edge_port(fixture.edge), "one.localhost", "/headers", cases[i].more, &answer);
+        g_assert_cmpint(answer.status, ==, 200);
+        for (size_t j = 0; j < G_N_ELEMENTS(cases[i].expected) && cases[i].expected[j] != NULL; j++) {
+            if (strstr(answer.body, cases[i].expected[j]) == NULL) {
+                g_error("case %zu lacks %s in:\n%s", i, cases[i].expected[j], answer.body);
+            }
+        }
+        answer_clear(&answer);
+    }
+    fixture_done(&fixture);
+    peer_free(peer);
+}
+
+/* A trusted proxy passes on what a client invents; only the two that it sets itself are believed. */
+static void nothing_else_of_trusted_proxies_is_kept(void)
+{
+    static const char *const forged[] = {"X-Forwarded",
+                                         "X-Forwarded-",
+                                         "X-Forwarded-F",
+                                         "X-Forwarded-Fo",
+                                         "X-Forwarded-Fox",
+                                         "X-Forwarded-Forx",
+                                         "X-Forwarded-Host",
+                                         "X-Forwarded-Port",
+                                         "X-Forwarded-User",
+                                         "X_Forwarded_For",
+                                         "X-Forwarded_For",
+                                         "X_Forwarded-For",
+                                         "Forwarded",
+                                         "X-Real-IP",
+                                         "True-Client-IP",
+                                         "X-Forwarded-Proto",
+                                         "X_Forwarded_Proto",
+                                         "X-Request-Id",
+                                         "Proxy"};
+    struct fixture fixture;
+    struct answer answer;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    trust(&fixture, "127.0.0.0/8");
+    struct peer *peer = serve_one(&fixture);
+    g_autoptr(GString) headers = g_string_new("X-Forwarded-For: 203.0.113.7\r\n");
+    for (size_t i = 0; i < G_N_ELEMENTS(forged); i++) {
+        g_string_append_printf(headers, "%s: forged\r\n", forged[i]);
+    }
+    client_get(edge_port(fixture.edge), "one.localhost", "/headers", headers->str, &answer);
+    g_assert_cmpint(answer.status, ==, 200);
+    if (strstr(answer.body, "forged") != NULL) {
+        g_error("forged headers arrived:\n%s", answer.body);
+    }
+    g_assert_nonnull(strstr(answer.body, "\r\nx-forwarded-for: 203.0.113.7, 127.0.0.1\r\n"));
+    answer_clear(&answer);
+    fixture_done(&fixture);
+    peer_free(peer);
+}
+
+/* An old worker hands over what comes on a kept connection: the new one alone may add the proxy to the list. */
+static void a_request_that_is_handed_over_is_extended_once(void)
+{
+    static const char *const hosts[] = {"one.localhost", "two.localhost"};
+    struct fixture fixture;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    trust(&fixture, "127.0.0.2");
+    struct peer *peer = serve_one(&fixture);
+    int fd = client_connect_from("127.0.0.2", edge_port(fixture.edge));
+    for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        struct answer answer;
+        g_autofree char *request = g_strdup_printf("GET /headers HTTP/1.1\r\nHost: %s\r\nX-Forwarded-Proto: https\r\n"
+                                                   "X-Forwarded-For: 203.0.113.7\r\n\r\n",
+                                                   hosts[i]);
+        g_assert_true(client_send(fd, request, strlen(request)));
+        client_receive(fd, &answer);
+        g_assert_cmpint(answer.status, ==, 200);
+        g_assert_nonnull(strstr(answer.body, "\r\nx-forwarded-for: 203.0.113.7, 127.0.0.2\r\n"));
+        g_assert_nonnull(strstr(answer.body, "\r\nx-forwarded-proto: https\r\n"));
+        answer_clear(&answer);
+        struct edge_table *table = edge_table_new();
+        table_serve(table_add(table, "b-1", "one.localhost"), "i-1", peer, EDGE_READY);
+        table_serve(table_add(table, "b-2", "two.localhost"), "i-2", peer, EDGE_READY);
+        struct edge_apply_result result = apply(fixture.edge, table, 0);
+        g_assert_cmpint(result.was_reloaded, ==, i == 0);
+    }
+    close(fd);
+    fixture_done(&fixture);
+    peer_free(peer);
+}
+
 static void request_id_is_given_returned_and_logged(void)
 {
     struct fixture fixture;
@@ -335,6 +475,9 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/traffic/escaped", a_host_that_is_no_name_is_not_repeated);
     g_test_add_func("/edge/traffic/none", backend_without_instance_says_so);
     g_test_add_func("/edge/traffic/forwarded", forwarded_headers_are_the_edges_own);
+    g_test_add_func("/edge/traffic/trusted", what_trusted_proxies_say_is_kept);
+    g_test_add_func("/edge/traffic/trusted-forged", nothing_else_of_trusted_proxies_is_kept);
+    g_test_add_func("/edge/traffic/trusted-late", a_request_that_is_handed_over_is_extended_once);
     g_test_add_func("/edge/traffic/request-id", request_id_is_given_returned_and_logged);
     g_test_add_func("/edge/traffic/access-log", access_log_has_one_json_line_per_request);
     g_test_add_func("/edge/traffic/websocket", websocket_passes_in_both_directions);

@@ -5,6 +5,7 @@
  *   /slow/MS     answers after MS milliseconds
  *   /others      how many other requests are under way
  *   /env/NAME    the variable's value
+ *   /headers     the request's head
  *   /log/TEXT    writes the line TEXT to stdout
  *   /log-env/NAME  writes the variable's value to stdout
  *   /log-padded/N/NAME  the value after N bytes of padding, so that whoever cuts long lines cuts the value
@@ -186,6 +187,8 @@ static bool serve_one(int fd)
     bool closes = lasts || atomic_load(&is_stopping) || strcasestr(head, "\r\nconnection: close") != NULL;
     if (strcmp(path, "/ws") == 0) {
         serve_websocket(fd, head, is_over);
+    } else if (strcmp(path, "/headers") == 0) {
+        reply(fd, 200, closes, "%.4000s", head);
     } else if (lasts) {
         serve_events(fd, is_over);
     } else {
