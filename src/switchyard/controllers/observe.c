@@ -114,6 +114,15 @@ static void correct_times(const struct pass *pass, struct instance *row)
     }
 }
 
+/* So may have been the deployment: a deadline that counts from a start in the future would not come. */
+static void correct_start(const struct pass *pass)
+{
+    struct deployment *desired = pass->desired;
+    if (desired != NULL && desired->started_us != CONTRACT_ABSENT && desired->started_us > pass->now_us) {
+        desired->started_us = pass->controller->started_wall_us;
+    }
+}
+
 static void observe_instance(struct pass *pass, const struct instance *row, struct probe_record *copy)
 {
     struct controller *controller = pass->controller;
@@ -194,6 +203,7 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
         return false;
     }
     pass->now_us = clock_wall_us(controller->app->clock);
+    correct_start(pass);
     pass->probe_copies = g_new0(struct probe_record, pass->rows->len + 1);
     for (guint i = 0; i < pass->rows->len; i++) {
         correct_times(pass, g_ptr_array_index(pass->rows, i));
