@@ -48,16 +48,19 @@ bool job_remove_container(struct controller *controller, const char *engine_id, 
     return app->engine->ops->instance_remove(app->engine, engine_id, error);
 }
 
-/* By its name when the last look did not show it: what is not seen may still be there, and hold its address. Should somebody
- * else's container have the name by now, then ours is gone, and theirs is none of our business. */
+/* The row goes only when no container of it is left: not the one that the last look showed, and none of its name, which may be a
+ * newer one that the look did not show and that holds the address. Should somebody else's container have the name by now, then
+ * ours is gone, and theirs is none of our business. */
 static bool remove_of_row(struct controller *controller, const struct job *job, int64_t grace_ms, GError **error)
 {
     GError *failure = NULL;
-    if (job_remove_container(controller, job->engine_id != NULL ? job->engine_id : job->row->name, grace_ms,
-                             &failure)) {
+    if (job->engine_id != NULL && !job_remove_container(controller, job->engine_id, grace_ms, error)) {
+        return false;
+    }
+    if (job_remove_container(controller, job->row->name, grace_ms, &failure)) {
         return true;
     }
-    if (job->engine_id == NULL && g_error_matches(failure, SY_ERROR, SY_CONFLICT)) {
+    if (g_error_matches(failure, SY_ERROR, SY_CONFLICT)) {
         g_error_free(failure);
         return true;
     }
