@@ -172,6 +172,29 @@ def test_logs_follow_live(deployed):
         follower.communicate(timeout=20)
 
 
+def test_pruned_image_is_built_again(app, engine):
+    """What people do when the disk is full. The source is kept, so nothing is lost but time."""
+    app.set_version(f"of-{app.project}")
+    app.cli("up").expect(0)
+    app.cli("deploy").expect(0)
+    image = app.releases()[0]["image_digest"]
+    there = Engine(engine)
+
+    def prune():
+        """Switchyard brings the containers back meanwhile."""
+        for container in there.containers(app.project):
+            there.client.delete(f"/containers/{container['Id']}?force=1")
+        return there.client.delete(f"/images/{image}?force=1").status == 200
+
+    wait_until(prune, 60, "the image is gone")
+    words = "has lost the image of release v1"
+    wait_until(lambda: words in app.cli("status", "-e", "production").stdout, 60, "status says why")
+    app.cli("up").expect(0)
+    app.cli("deploy").expect(0)
+    assert app.version("preview") == app.version() == f"of-{app.project}"
+    assert len(app.releases()) == 2
+
+
 @pytest.mark.parametrize("how", ["kill", "remove"])
 def test_container_lost_by_hand_comes_back(deployed, engine, how):
     engine = Engine(engine)

@@ -217,17 +217,3 @@ bool log_collector_drain(struct log_collector *collector, const char *engine_id,
 {
     return true;
 }
-
-void engine_instance_free(struct engine_instance *instance)
-{
-    g_free(instance->id);
-    g_free(instance->name);
-    g_free(instance->image_id);
-    g_free(instance->address);
-    g_free(instance->installation);
-    g_free(instance->pair);
-    g_free(instance->deployment);
-    g_free(instance->instance);
-    g_free(instance->role);
-    g_free(instance);
-}

@@ -46,6 +46,14 @@ struct container_plan {
 bool job_container(struct app *app, const struct job *job, const struct container_plan *plan, char **ret_id,
                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+const char *job_image(const struct deployment *deployment); /* what its containers are made from */
+
+/* --- job_image.c ------------------------------------------------------------------------------------------------------------- */
+
+/* After a container could not be made. When that is because its image is gone, the release is marked, so that the same inputs are
+ * built again, and the words for it are returned; else NULL. */
+char *job_note_lost_image(struct app *app, const struct job *job);
+
 /* --- one file each ----------------------------------------------------------------------------------------------------------- */
 
 bool job_create(struct controller *controller, struct job *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -15,6 +15,12 @@ static char **wipe_environment(char **environment)
     return NULL;
 }
 
+const char *job_image(const struct deployment *deployment)
+{
+    const struct deployment_value *value = &deployment->value;
+    return value->image_digest != NULL ? value->image_digest : value->image;
+}
+
 bool job_container(struct app *app, const struct job *job, const struct container_plan *plan, char **ret_id,
                    GError **error)
 {
@@ -44,8 +50,7 @@ bool job_container(struct app *app, const struct job *job, const struct containe
     char **environment = configuration_environment(job->deployment, entries, job->service->name, plan->name);
     const struct engine_instance_spec spec = {
         .name = plan->name,
-        .image = job->deployment->value.image_digest != NULL ? job->deployment->value.image_digest
-                                                             : job->deployment->value.image,
+        .image = job_image(job->deployment),
         .labels = labels,
         .command = (const char *const *)plan->command,
         .env = (const char *const *)environment,

@@ -96,7 +96,8 @@ static void count_failure(struct controller *controller, struct job *job, const 
     if (!starts || (!is_conflict && !g_error_matches(failure, SY_ERROR, SY_ENGINE_FAILED))) {
         return; /* an engine that does not answer is no fault of the instance */
     }
-    struct failure_write write = {.job = job, .detail = failure->message};
+    g_autofree char *lost = is_conflict ? NULL : job_note_lost_image(controller->app, job);
+    struct failure_write write = {.job = job, .detail = lost != NULL ? lost : failure->message};
     g_autoptr(GError) error = NULL;
     bool ok = is_conflict && is_name_taken(controller->app, job->row)
                   ? store_write(controller->app->store, "instance_leaves", job_write_stopping, job, &error)

@@ -40,9 +40,24 @@ static bool check_release(const struct release *release, GError **error)
     return true;
 }
 
-/* What serves now must stay a place to go back to. */
-static bool check_way_back(struct tx *tx, const struct app *app, const struct pair *pair, GError **error)
+static bool has_traffic(struct tx *tx, const struct pair *pair, bool *ret_has, GError **error)
 {
+    g_autoptr(GPtrArray) rows = NULL;
+    *ret_has = false;
+    if (!instance_list(tx, pair->id, &rows, error)) {
+        return false;
+    }
+    for (guint i = 0; i < rows->len; i++) {
+        *ret_has = *ret_has || ((const struct instance *)g_ptr_array_index(rows, i))->state == INSTANCE_ROUTED;
+    }
+    return true;
+}
+
+/* What serves now must stay a place to go back to; a new build of the same inputs is as good. What does not serve is none. */
+static bool check_way_back(struct tx *tx, const struct app *app, const struct pair *pair, const struct release *next,
+                           GError **error)
+{
+    bool serves = false;
     if (pair->serving_deployment_id == NULL) {
         return true;
     }
@@ -53,8 +68,13 @@ static bool check_way_back(struct tx *tx, const struct app *app, const struct pa
         !release_by_id(tx, &scope, serving->release_id, &release, error)) {
         return false;
     }
-    return release->image_removed_us == CONTRACT_ABSENT ||
-           sy_fail(error, SY_NO_WAY_BACK, "the image of release %s, which serves now, is gone", release->version);
+    bool is_rebuilt = next->fingerprint != NULL && g_strcmp0(next->fingerprint, release->fingerprint) == 0;
+    if (release->image_removed_us == CONTRACT_ABSENT || is_rebuilt) {
+        return true;
+    }
+    return has_traffic(tx, pair, &serves, error) &&
+           (!serves ||
+            sy_fail(error, SY_NO_WAY_BACK, "the image of release %s, which serves now, is gone", release->version));
 }
 
 struct place {
@@ -241,7 +261,7 @@ bool operation_deploy(struct tx *tx, const struct app *app, const struct deploy_
     g_autoptr(deployment_t) deployment = contract_new(&deployment_type);
     if (!find_place(tx, app, order, &place, error) ||
         !release_by_reference(tx, &order->scope, order->service_id, order->release, &release, error) ||
-        !check_release(release, error) || !check_way_back(tx, app, place.pair, error) ||
+        !check_release(release, error) || !check_way_back(tx, app, place.pair, release, error) ||
         !make_value(tx, app, order, &place, release, &deployment->value, error) ||
         !make_desired(tx, app, order, place.service, place.environment, place.pair, release->id, NULL, deployment,
                       error)) {
