@@ -12,7 +12,8 @@ from .common import BUILD, FLOOR, Row, elapsed_ms, percentile
 
 def times(command, environment, count=200):
     def once():
-        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL, check=True)  # fmt: skip
 
     once()
     return [elapsed_ms(once) for _ in range(count)]

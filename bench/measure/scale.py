@@ -19,14 +19,15 @@ def seed(path, count):
     database = sqlite3.connect(path)
     database.row_factory = sqlite3.Row
 
-    def only(table):
-        return dict(database.execute(f"SELECT * FROM {table} LIMIT 1").fetchone())
+    def only(table, condition="TRUE"):
+        return dict(database.execute(f"SELECT * FROM {table} WHERE {condition} LIMIT 1").fetchone())
 
     def insert(table, row):
         names = ", ".join(row)
         database.execute(f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", list(row.values()))
 
-    service, pair, release, deployment = only("services"), only("pairs"), only("releases"), only("deployments")
+    service, pair, release = only("services"), only("pairs", "desired_deployment_id IS NOT NULL"), only("releases")
+    deployment = only("deployments", f"id = '{pair['desired_deployment_id']}'")
     with database:
         for n in range(count):
             ids = {name: str(uuid.uuid4()) for name in ("service_id", "pair_id", "release_id", "deployment_id")}

@@ -7,5 +7,6 @@
 #define IN_SCOPE(o, p, project_column)                                                                                 \
     "organization_id = " o " AND " project_column " = COALESCE(CAST(" p " AS TEXT), " project_column ")"
 
-/* Newest first, one page: rows older than cursor $c, at most $l. */
-#define PAGE(c, l) "(CAST(" c " AS TEXT) IS NULL OR id < " c ") ORDER BY id DESC LIMIT " l
+/* Newest first, one page: rows older than cursor $c, at most $l. Without a cursor: older than what no UUID comes after. Said so,
+ * and not with OR, a page is read along the index (0006_page_indexes), however many rows there are. */
+#define PAGE(c, l) "id < COALESCE(CAST(" c " AS TEXT), 'z') ORDER BY id DESC LIMIT " l
