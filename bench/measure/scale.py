@@ -76,10 +76,14 @@ def start_ms(daemon):
 
 
 def settle(daemon):
-    """Until everything has been looked at once and a resync finds nothing to do."""
-    wait_until(lambda: metric(daemon.client, "reconcile_queue_length") == 0, 120, "the queue is empty")
-    passes = metric(daemon.client, "reconcile_passes_total")
-    wait_until(lambda: metric(daemon.client, "reconcile_passes_total") == passes, 10, "no more passes")
+    """Until everything has been looked at and two resyncs have found nothing to do."""
+
+    def is_quiet():
+        before = (metric(daemon.client, "reconcile_passes_total"), metric(daemon.client, "reconcile_resyncs_total"))
+        wait_until(lambda: metric(daemon.client, "reconcile_resyncs_total") >= before[1] + 2, 60, "two resyncs")
+        return metric(daemon.client, "reconcile_passes_total") == before[0] and metric(daemon.client, "reconcile_queue_length") == 0
+
+    wait_until(is_quiet, 300, "a resync finds nothing to do")
 
 
 def quiet_resync(daemon, count=5):
