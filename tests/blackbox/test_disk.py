@@ -438,6 +438,7 @@ def test_the_shim_itself(tmp_path):
         program = "/usr/bin/python3" if Path("/usr/bin/python3").exists() else "python3"
         done = subprocess.run(
             [program, "-c", script, str(file)], capture_output=True, text=True,
+            # The program is Python itself, whose leaks at its end are not ours: the shim is what is tried here.
             env=environment(ASAN_OPTIONS="detect_leaks=0", **faults.variables),
         )  # fmt: skip
         assert done.stdout.split() == ["1", str(errno.ENOSPC), "1"], done.stdout + done.stderr
