@@ -25,7 +25,7 @@ struct instance {
     char *address;
     int64_t port;
     int state;
-    char *engine_id;
+    char *engine_id; /* of its container; absent before there was one, and when a lost one could not be made again */
     char *health_detail;
     int64_t probes;
     int64_t restarts;        /* by the controller */

@@ -2,6 +2,12 @@
 
 const char *const release_statuses[] = {"queued", "building", "ready", "failed", "cancelled", NULL};
 
+bool release_has_image(const struct release *release)
+{
+    return release->status == RELEASE_READY && release->image_removed_us == CONTRACT_ABSENT &&
+           release->image_lost_us == CONTRACT_ABSENT;
+}
+
 bool release_may_become(enum release_status from, enum release_status to)
 {
     /* A lost lease puts a building release back in the queue. */
@@ -164,6 +170,10 @@ static const struct field release_fields[] = {
     {.name = "image_removed_at",
      .kind = KIND_TIME,
      .offset = offsetof(struct release, image_removed_us),
+     .flags = FIELD_INTERNAL},
+    {.name = "image_lost_at",
+     .kind = KIND_TIME,
+     .offset = offsetof(struct release, image_lost_us),
      .flags = FIELD_INTERNAL},
     {.name = "revision", .kind = KIND_INT, .offset = offsetof(struct release, revision), .flags = FIELD_INTERNAL},
 };

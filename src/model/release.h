@@ -40,7 +40,9 @@ struct release {
     int64_t attempts;
     int cancel_requested;
     int64_t image_removed_us; /* garbage collection took the image */
+    int64_t image_lost_us;    /* the engine said that it has none; cleared when it is seen again */
     int64_t revision;         /* of the row: the ETag */
 };
+bool release_has_image(const struct release *release); /* ready, and neither collected nor lost */
 extern const struct type release_type;
 CONTRACT_AUTOPTR(release)

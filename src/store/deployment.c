@@ -113,6 +113,7 @@ bool deployment_find_way_back(struct tx *tx, const struct deployment *before, st
         tx, &deployment_type, &row,
         "SELECT {d.} FROM deployments d JOIN releases r ON r.id = d.release_id "
         "WHERE d.pair_id = $1 AND d.number < $2 AND d.was_healthy = 1 AND r.image_removed_at IS NULL AND "
+        "r.image_lost_at IS NULL AND "
         "(d.template <> $3 OR d.replicas <> $4) ORDER BY d.number DESC LIMIT 1",
         PARAMS(P_TEXT(before->pair_id), P_INT(before->number), P_TEXT(before->template), P_INT(before->replicas)),
         error);

@@ -79,7 +79,7 @@ bool release_find_by_fingerprint(struct tx *tx, const char *service_id, const ch
     bool ok =
         tx_get(tx, &release_type, &row,
                "SELECT {} FROM releases WHERE service_id = $1 AND fingerprint = $2 AND image_removed_at IS NULL AND "
-               "status IN ('queued', 'building', 'ready') ORDER BY number DESC LIMIT 1",
+               "image_lost_at IS NULL AND status IN ('queued', 'building', 'ready') ORDER BY number DESC LIMIT 1",
                PARAMS(P_TEXT(service_id), P_TEXT(fingerprint)), error);
     *ret = row;
     return ok;
@@ -184,6 +184,14 @@ bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error)
 {
     return tx_list(tx, &release_type, ret,
                    "SELECT {} FROM releases WHERE status = 'ready' AND image_removed_at IS NULL ORDER BY created_at",
+                   NO_PARAMS, error);
+}
+
+bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error)
+{
+    return tx_list(tx, &release_type, ret,
+                   "SELECT {} FROM releases WHERE image_lost_at IS NOT NULL AND image_removed_at IS NULL ORDER BY id "
+                   "DESC LIMIT 100",
                    NO_PARAMS, error);
 }
 

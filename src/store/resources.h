@@ -133,8 +133,10 @@ bool release_renew(struct tx *tx, const char *id, const char *owner, int64_t lea
                    bool *ret_cancelled, GError **error) MUST;
 bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, GPtrArray **ret_recent,
                     GError **error) MUST;
-/* Ready releases whose image garbage collection may consider, oldest first. */
+/* Ready releases whose image garbage collection has not taken, lost ones too, oldest first. */
 bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error) MUST;
+/* Those whose image the engine had not when it was asked; the newest hundred. */
+bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error) MUST;
 /* The newest that has given its image this tag; NULL: none. */
 bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error) MUST;
 

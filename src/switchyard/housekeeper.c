@@ -1,9 +1,12 @@
 #include "switchyard/housekeeper.h"
 
 #include "base/log.h"
+#include "switchyard/controllers/controller.h"
 #include "switchyard/operations/gc.h"
+#include "switchyard/operations/lost_images.h"
 
-#define PERIOD_US (INT64_C(600) * 1000000)
+#define PERIOD_US (INT64_C(10) * 1000000)
+#define GC_PERIOD_US (INT64_C(600) * 1000000)
 
 struct housekeeper {
     struct app *app;
@@ -25,9 +28,33 @@ static void collect(struct app *app)
     }
 }
 
+/* Only the leader's engine is the one that our books speak of. */
+static bool is_leader(const struct app *app)
+{
+    struct controller_stats stats = {0};
+    controller_stats(app->controller, &stats);
+    return stats.is_leader;
+}
+
+static void keep_house(struct app *app, int64_t *next_gc_us)
+{
+    g_autoptr(GError) error = NULL;
+    if (!is_leader(app)) {
+        return;
+    }
+    if (!lost_images_look(app, &error)) {
+        log_failure("image.look_failed", error, NULL);
+    }
+    if (g_get_monotonic_time() >= *next_gc_us) {
+        *next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
+        collect(app);
+    }
+}
+
 static gpointer run(gpointer data)
 {
     struct housekeeper *housekeeper = data;
+    int64_t next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
     g_mutex_lock(&housekeeper->lock);
     while (!housekeeper->is_closed) {
         int64_t until_us = g_get_monotonic_time() + PERIOD_US;
@@ -35,7 +62,7 @@ static gpointer run(gpointer data)
         }
         if (!housekeeper->is_closed) {
             g_mutex_unlock(&housekeeper->lock);
-            collect(housekeeper->app);
+            keep_house(housekeeper->app, &next_gc_us);
             g_mutex_lock(&housekeeper->lock);
         }
     }

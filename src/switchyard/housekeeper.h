@@ -1,4 +1,5 @@
-/* What has to be done now and then, whatever happens: garbage collection within the disk budget, every ten minutes. */
+/* What has to be done now and then, whatever happens: garbage collection within the disk budget, every ten minutes, and a look
+ * whether lost images are there again, every ten seconds. Only the leader does. */
 #pragma once
 
 #include "switchyard/app.h"

@@ -177,22 +177,54 @@ def test_pruned_image_is_built_again(app, engine):
     app.set_version(f"of-{app.project}")
     app.cli("up").expect(0)
     app.cli("deploy").expect(0)
-    image = app.releases()[0]["image_digest"]
-    there = Engine(engine)
-
-    def prune():
-        """Switchyard brings the containers back meanwhile."""
-        for container in there.containers(app.project):
-            there.client.delete(f"/containers/{container['Id']}?force=1")
-        return there.client.delete(f"/images/{image}?force=1").status == 200
-
-    wait_until(prune, 60, "the image is gone")
-    words = "has lost the image of release v1"
-    wait_until(lambda: words in app.cli("status", "-e", "production").stdout, 60, "status says why")
+    lose_image(app, Engine(engine))
     app.cli("up").expect(0)
     app.cli("deploy").expect(0)
     assert app.version("preview") == app.version() == f"of-{app.project}"
     assert len(app.releases()) == 2
+
+
+def lose_image(app, engine):
+    """Until Switchyard, which brings the containers back meanwhile, has come upon it."""
+    image = app.releases()[0]["image_digest"]
+
+    def is_lost():
+        for container in engine.containers(app.project):
+            engine.client.delete(f"/containers/{container['Id']}?force=1")
+        engine.client.delete(f"/images/{image}?force=1")
+        return "has lost the image of release v1" in app.cli("status", "-e", "production").stdout
+
+    wait_until(is_lost, 60, "the image is lost, and status says so")
+
+
+def test_lost_image_of_what_served_does_not_hold_up_its_successor(app, engine):
+    """There is no way back to lose: nothing serves."""
+    app.set_version(f"lost-{app.project}")
+    app.cli("deploy").expect(0)
+    lose_image(app, Engine(engine))
+    app.set_version(f"next-{app.project}")
+    app.cli("deploy").expect(0)
+    assert app.version() == f"next-{app.project}"
+
+
+def test_lost_image_that_comes_back_is_used_again(app, engine):
+    """As after an engine was started with the wrong data folder, and then with the right one."""
+    app.set_version(f"of-{app.project}")
+    app.cli("deploy").expect(0)
+    (release,) = app.releases()
+    archive = Engine(engine).client.get(f"/images/{release['image_uri']}/get").expect(200).body
+    lose_image(app, Engine(engine))
+
+    def deploy():
+        body = {"release_id": "v1", "environment_name": "production"}
+        return app.daemon.client.post(f"/v1/services/{app.service()['id']}/deploy", body)
+
+    assert "has lost the image of release v1" in deploy().expect_problem(409, "CONFLICT")["detail"]
+    Engine(engine).client.post("/images/load", archive, {"Content-Type": "application/x-tar"}).expect(200)
+    app.wait_for_version(f"of-{app.project}", seconds=90)
+    wait_until(lambda: deploy().status != 409, 30, "its release can be deployed again")
+    app.cli("deploy").expect(0)
+    assert len(app.releases()) == 1
 
 
 @pytest.mark.parametrize("how", ["kill", "remove"])

@@ -20,10 +20,10 @@ static bool write_loss(struct tx *tx, void *arg, GError **error)
     }
     g_free(loss->version);
     loss->version = g_strdup(release->version);
-    if (release->image_removed_us != CONTRACT_ABSENT) {
+    if (release->image_removed_us != CONTRACT_ABSENT || release->image_lost_us != CONTRACT_ABSENT) {
         return true;
     }
-    release->image_removed_us = clock_wall_us(loss->job->clock);
+    release->image_lost_us = clock_wall_us(loss->job->clock);
     return release_update(tx, release, error);
 }
 

@@ -75,6 +75,9 @@ static bool write_failure(struct tx *tx, void *arg, GError **error)
     row->retry_us = now_us + MIN(INT64_C(500000) << MIN(row->restarts - 1, 10), MAX_BACKOFF_US);
     g_free(row->health_detail);
     row->health_detail = g_strndup(write->detail, 1000);
+    if (write->job->kind == ACTION_RECREATE) {
+        g_clear_pointer(&row->engine_id, g_free);
+    }
     return instance_update(tx, row, error);
 }
 

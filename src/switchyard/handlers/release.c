@@ -66,9 +66,7 @@ static bool find_same(struct tx *tx, struct call *call, const char *service_id, 
     if (!release_find_by_fingerprint(tx, service_id, fingerprint, &same, error)) {
         return false;
     }
-    bool is_good = same != NULL && same->status <= RELEASE_READY && same->image_removed_us == CONTRACT_ABSENT &&
-                   same->cancel_requested <= 0;
-    if (is_good) {
+    if (same != NULL && same->cancel_requested <= 0) {
         call->row = g_steal_pointer(&same);
         call->flag = true;
     }

@@ -37,9 +37,17 @@ static bool check_release(const struct release *release, GError **error)
         sy_error_set_hint(error, "Build it again: enclii up");
         return false;
     }
+    if (release->image_lost_us != CONTRACT_ABSENT) {
+        sy_fail(error, SY_CONFLICT, "the engine has lost the image of release %s", release->version);
+        sy_error_set_hint(error,
+                          "Build it again: enclii up. Or start the engine with the data folder it had: the image "
+                          "is noticed within a minute");
+        return false;
+    }
     return true;
 }
 
+/* An instance that is to have traffic may have lost its container, and then one cannot be made: without an engine_id. */
 static bool has_traffic(struct tx *tx, const struct pair *pair, bool *ret_has, GError **error)
 {
     g_autoptr(GPtrArray) rows = NULL;
@@ -48,7 +56,8 @@ static bool has_traffic(struct tx *tx, const struct pair *pair, bool *ret_has, G
         return false;
     }
     for (guint i = 0; i < rows->len; i++) {
-        *ret_has = *ret_has || ((const struct instance *)g_ptr_array_index(rows, i))->state == INSTANCE_ROUTED;
+        const struct instance *row = g_ptr_array_index(rows, i);
+        *ret_has = *ret_has || (row->state == INSTANCE_ROUTED && row->engine_id != NULL);
     }
     return true;
 }
@@ -69,7 +78,7 @@ static bool check_way_back(struct tx *tx, const struct app *app, const struct pa
         return false;
     }
     bool is_rebuilt = next->fingerprint != NULL && g_strcmp0(next->fingerprint, release->fingerprint) == 0;
-    if (release->image_removed_us == CONTRACT_ABSENT || is_rebuilt) {
+    if (release_has_image(release) || is_rebuilt) {
         return true;
     }
     return has_traffic(tx, pair, &serves, error) &&

@@ -36,7 +36,9 @@ static void need_newest(struct collection *collection)
     g_autoptr(GHashTable) newest = g_hash_table_new(g_str_hash, g_str_equal);
     for (guint i = 0; i < collection->releases->len; i++) {
         const struct release *release = g_ptr_array_index(collection->releases, i);
-        g_hash_table_insert(newest, release->service_id, release->id);
+        if (release_has_image(release)) {
+            g_hash_table_insert(newest, release->service_id, release->id);
+        }
     }
     GHashTableIter iterator;
     gpointer id;
@@ -99,6 +101,9 @@ static const char *why_image_stays(const struct collection *collection, const st
 {
     if (g_hash_table_contains(collection->needed, release->id)) {
         return "runs, or is the newest, or a rollback target";
+    }
+    if (release->image_lost_us != CONTRACT_ABSENT) {
+        return "the engine has lost it";
     }
     if (collection->now_us - release->created_us < YOUNG_US) {
         return "younger than an hour";

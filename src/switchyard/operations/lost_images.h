@@ -1,0 +1,9 @@
+/* Images that the engine had not when a container was to be made of them (job_image.c marks their releases) may come back: an
+ * engine that was started with another data folder gets its own again, somebody loads them from an archive. */
+#pragma once
+
+#include "switchyard/app.h"
+
+/* Takes the mark from every release whose image is there again. Asks the engine once for each that is marked, and not at all when
+ * none is. */
+bool lost_images_look(struct app *app, GError **error) G_GNUC_WARN_UNUSED_RESULT;
