@@ -34,6 +34,7 @@ struct loop {
     bool is_unix;
     bool is_draining;
     bool must_end;                  /* the grace period is over */
+    bool has_waiting;               /* requests wait for more workers than were woken */
     atomic_bool is_woken;           /* wake_fd has been written to and not yet been read */
     struct connection *connections; /* loop's thread only, as is the next */
     struct stream *streams;
@@ -103,6 +104,7 @@ struct request {
     bool is_head_only;
     bool is_final_piece;
     int64_t started_us;
+    int64_t queued_us; /* monotonic, when it was last handed to the workers */
     char id[REQUEST_ID_MAX + 1];
     char method[16];
     char *target; /* raw */
@@ -167,8 +169,11 @@ void reply_raw(struct connection *connection, const struct request *request, con
 
 struct worker_pool;
 struct worker_pool *worker_pool_new(int n_workers, int limit);
-bool worker_pool_push(struct worker_pool *pool, struct request *request); /* false: full */
-void worker_pool_stop(struct worker_pool *pool);                          /* queued work is done first */
+bool worker_pool_push(struct worker_pool *pool, struct request *request); /* false: full; wakes nobody */
+/* After pushing. True: there is more than was woken for, look again within WORKER_LOOK_MS. */
+bool worker_pool_wake(struct worker_pool *pool);
+#define WORKER_LOOK_MS 1
+void worker_pool_stop(struct worker_pool *pool); /* queued work is done first */
 void worker_pool_free(struct worker_pool *pool);
 int64_t worker_pool_busy(struct worker_pool *pool);
 int64_t worker_pool_queued(struct worker_pool *pool);

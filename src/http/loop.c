@@ -382,6 +382,9 @@ static int loop_timeout(struct loop *loop)
     if (wait_ms == 0) {
         return 0;
     }
+    if (loop->has_waiting) {
+        return WORKER_LOOK_MS;
+    }
     if (loop->connections != NULL || loop->is_draining) {
         int64_t left_us = MAX(loop->next_tick_us - g_get_monotonic_time(), 0);
         int64_t tick_ms = (left_us + 999) / 1000;
@@ -410,6 +413,7 @@ static void *loop_main(void *data)
         int n = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, loop_timeout(loop));
         loop_dispatch(loop, events, n);
         MHD_run_wait(loop->daemon, 0);
+        loop->has_waiting = worker_pool_wake(loop->server->workers);
         int64_t now_us = g_get_monotonic_time();
         if (now_us >= loop->next_tick_us) {
             loop_tick(loop, now_us);

@@ -1,15 +1,31 @@
-/* A fixed number of threads and a bounded queue in front of them. */
+/* A fixed number of threads and a bounded queue in front of them.
+ *
+ * Waking a thread costs more than a short request does, so pushing wakes nobody: the loop pushes what one look at its connections
+ * brought and then calls worker_pool_wake once. That wakes no more threads than there are processors for, counting those that
+ * are at a request since less than BRISK_US; who is at one for longer is taken to be waiting for something. What the queue's head
+ * then still waits for longer than that is given another thread, one a look, so slow requests hold up no others while there are
+ * threads. */
 #include "http/internal.h"
+
+#define BRISK_US 250
+
+struct worker {
+    struct worker_pool *pool;
+    GThread *thread;
+    int64_t began_us; /* monotonic; 0 when it has no request */
+};
 
 struct worker_pool {
     GMutex lock;
     GCond ready;
     struct request *head, *tail;
     int queued, limit;
-    int busy;
+    int busy, idle;
+    int signalled; /* of the idle ones, those that are about to look */
+    int n_processors;
     bool is_stopping;
-    int n_threads;
-    GThread **threads;
+    int n_workers;
+    struct worker *workers;
 };
 
 static struct request *pop_locked(struct worker_pool *pool)
@@ -22,22 +38,33 @@ static struct request *pop_locked(struct worker_pool *pool)
     return request;
 }
 
+static void wait_locked(struct worker_pool *pool)
+{
+    pool->idle++;
+    g_cond_wait(&pool->ready, &pool->lock);
+    pool->idle--;
+    pool->signalled = MAX(pool->signalled - 1, 0);
+}
+
 static void *worker_main(void *data)
 {
-    struct worker_pool *pool = data;
+    struct worker *worker = data;
+    struct worker_pool *pool = worker->pool;
     g_mutex_lock(&pool->lock);
     while (true) {
         if (pool->head != NULL) {
             struct request *request = pop_locked(pool);
             pool->busy++;
+            worker->began_us = g_get_monotonic_time();
             g_mutex_unlock(&pool->lock);
             request_work(request);
             g_mutex_lock(&pool->lock);
+            worker->began_us = 0;
             pool->busy--;
         } else if (pool->is_stopping) {
             break;
         } else {
-            g_cond_wait(&pool->ready, &pool->lock);
+            wait_locked(pool);
         }
     }
     g_mutex_unlock(&pool->lock);
@@ -50,10 +77,12 @@ struct worker_pool *worker_pool_new(int n_workers, int limit)
     g_mutex_init(&pool->lock);
     g_cond_init(&pool->ready);
     pool->limit = limit;
-    pool->n_threads = n_workers;
-    pool->threads = g_new0(GThread *, n_workers);
+    pool->n_processors = (int)g_get_num_processors();
+    pool->n_workers = n_workers;
+    pool->workers = g_new0(struct worker, n_workers);
     for (int i = 0; i < n_workers; i++) {
-        pool->threads[i] = g_thread_new("http-worker", worker_main, pool);
+        pool->workers[i].pool = pool;
+        pool->workers[i].thread = g_thread_new("http-worker", worker_main, &pool->workers[i]);
     }
     return pool;
 }
@@ -64,6 +93,7 @@ bool worker_pool_push(struct worker_pool *pool, struct request *request)
     bool has_room = pool->queued < pool->limit;
     if (has_room) {
         request->next = NULL;
+        request->queued_us = g_get_monotonic_time();
         if (pool->tail != NULL) {
             pool->tail->next = request;
         } else {
@@ -71,10 +101,44 @@ bool worker_pool_push(struct worker_pool *pool, struct request *request)
         }
         pool->tail = request;
         pool->queued++;
-        g_cond_signal(&pool->ready);
     }
     g_mutex_unlock(&pool->lock);
     return has_room;
+}
+
+static int count_brisk(const struct worker_pool *pool, int64_t now_us)
+{
+    int n = 0;
+    for (int i = 0; i < pool->n_workers; i++) {
+        int64_t began_us = pool->workers[i].began_us;
+        n += began_us != 0 && now_us - began_us < BRISK_US;
+    }
+    return n;
+}
+
+static int count_to_wake(const struct worker_pool *pool, int64_t now_us)
+{
+    int n_free = pool->idle - pool->signalled;
+    if (pool->head == NULL || n_free <= 0) {
+        return 0;
+    }
+    int n_processors_free = pool->n_processors - pool->signalled - count_brisk(pool, now_us);
+    int n_due = now_us - pool->head->queued_us >= BRISK_US ? 1 : 0;
+    return MIN(MIN(pool->queued, n_free), MAX(n_processors_free, n_due));
+}
+
+bool worker_pool_wake(struct worker_pool *pool)
+{
+    int64_t now_us = g_get_monotonic_time();
+    g_mutex_lock(&pool->lock);
+    int n = count_to_wake(pool, now_us);
+    pool->signalled += n;
+    bool has_more = pool->queued > n && pool->idle > pool->signalled;
+    g_mutex_unlock(&pool->lock);
+    for (int i = 0; i < n; i++) {
+        g_cond_signal(&pool->ready);
+    }
+    return has_more;
 }
 
 void worker_pool_stop(struct worker_pool *pool)
@@ -83,10 +147,10 @@ void worker_pool_stop(struct worker_pool *pool)
     pool->is_stopping = true;
     g_cond_broadcast(&pool->ready);
     g_mutex_unlock(&pool->lock);
-    for (int i = 0; i < pool->n_threads; i++) {
-        g_thread_join(pool->threads[i]);
+    for (int i = 0; i < pool->n_workers; i++) {
+        g_thread_join(pool->workers[i].thread);
     }
-    pool->n_threads = 0;
+    pool->n_workers = 0;
 }
 
 void worker_pool_free(struct worker_pool *pool)
@@ -95,7 +159,7 @@ void worker_pool_free(struct worker_pool *pool)
         return;
     }
     worker_pool_stop(pool);
-    g_free(pool->threads);
+    g_free(pool->workers);
     g_mutex_clear(&pool->lock);
     g_cond_clear(&pool->ready);
     g_free(pool);

@@ -29,7 +29,8 @@ struct postgresql_store {
     char *url;
     GMutex lock; /* guards what follows */
     GCond changed;
-    GQueue idle; /* struct postgresql_connection, the last used first */
+    int n_waiting; /* at changed */
+    GQueue idle;   /* struct postgresql_connection, the last used first */
     int n_in_use;
     /* The breaker: since when connecting has failed without one success (0: it works), and when one
      * caller may try again. */

@@ -35,6 +35,7 @@ static void close_all(GQueue *connections)
 void pool_done(struct postgresql_store *store)
 {
     g_mutex_lock(&store->lock);
+    store->n_waiting++;
     while (store->n_in_use > 0) {
         g_cond_wait(&store->changed, &store->lock);
     }
@@ -54,11 +55,13 @@ static bool take_place(struct postgresql_store *store, bool is_operator, int64_t
     int limit = options->pool_size - (is_operator ? 0 : options->pool_reserved);
     g_mutex_lock(&store->lock);
     store->base.counters.waiting++;
+    store->n_waiting++;
     while (store->n_in_use >= limit) {
         if (!g_cond_wait_until(&store->changed, &store->lock, deadline_us)) {
             break;
         }
     }
+    store->n_waiting--;
     store->base.counters.waiting--;
     bool ok = store->n_in_use < limit;
     if (ok) {
@@ -77,7 +80,9 @@ static void give_place(struct postgresql_store *store)
     store->n_in_use--;
     store->base.counters.in_use--;
     /* Not one: an operator that is woken passes, others that wait may not. */
-    g_cond_broadcast(&store->changed);
+    if (store->n_waiting > 0) {
+        g_cond_broadcast(&store->changed);
+    }
     g_mutex_unlock(&store->lock);
 }
 

@@ -12,11 +12,13 @@ static struct sqlite_connection *reader_acquire(struct sqlite_store *store, GErr
     g_mutex_lock(&store->lock);
     store->base.counters.waiting++;
     struct sqlite_connection *connection;
+    store->n_waiting++;
     while ((connection = g_queue_pop_head(&store->idle)) == NULL) {
         if (!g_cond_wait_until(&store->changed, &store->lock, deadline_us)) {
             break;
         }
     }
+    store->n_waiting--;
     store->base.counters.waiting--;
     store->base.counters.in_use += connection != NULL;
     g_mutex_unlock(&store->lock);
@@ -34,7 +36,9 @@ static void reader_release(struct sqlite_store *store, struct sqlite_connection 
     g_mutex_lock(&store->lock);
     g_queue_push_head(&store->idle, connection);
     store->base.counters.in_use--;
-    g_cond_signal(&store->changed);
+    if (store->n_waiting > 0) { /* a signal is a system call, even when nobody waits */
+        g_cond_signal(&store->changed);
+    }
     g_mutex_unlock(&store->lock);
 }
 
@@ -78,6 +82,7 @@ static void sqlite_close(struct store *base)
 {
     struct sqlite_store *store = (struct sqlite_store *)base;
     g_mutex_lock(&store->lock);
+    store->n_waiting++;
     while ((int)store->idle.length < store->n_readers) {
         g_cond_wait(&store->changed, &store->lock);
     }

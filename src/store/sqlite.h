@@ -25,7 +25,8 @@ struct sqlite_store {
     char *path;
     GMutex lock; /* guards what follows */
     GCond changed;
-    GQueue idle; /* readers: struct sqlite_connection */
+    int n_waiting; /* at changed */
+    GQueue idle;   /* readers: struct sqlite_connection */
     int n_readers;
     struct sqlite_writer *writer;
 };

@@ -317,6 +317,64 @@ static void unix_socket_names_its_peer(void)
     app_stop(app);
 }
 
+/* Fills the gate with n requests, one connection each. */
+static void fill_gate(struct app *app, int *ret_fds, int n)
+{
+    for (int i = 0; i < n; i++) {
+        ret_fds[i] = client_connect(app->port);
+        client_send(ret_fds[i], "GET /v1/gate HTTP/1.1\r\n" HOST "\r\n");
+    }
+}
+
+static void open_gate(struct app *app, const int *fds, int n)
+{
+    app_open_gate(app);
+    for (int i = 0; i < n; i++) {
+        g_autoptr(client_reply_t) reply = client_read(fds[i], false);
+        g_assert_nonnull(reply);
+        g_assert_cmpint(reply->status, ==, 200);
+        close(fds[i]);
+    }
+}
+
+static void slow_requests_get_every_worker(void)
+{
+    enum { N_WORKERS = 6 };
+    int fds[N_WORKERS];
+    struct app *app = app_start(&(struct server_options){.n_workers = N_WORKERS});
+    fill_gate(app, fds, N_WORKERS);
+    app_wait_for_waiting(app, N_WORKERS);
+    open_gate(app, fds, N_WORKERS);
+    app_stop(app);
+}
+
+static void slow_requests_hold_up_no_quick_one_while_a_worker_is_free(void)
+{
+    enum { N_WORKERS = 4 };
+    int fds[N_WORKERS - 1];
+    struct app *app = app_start(&(struct server_options){.n_workers = N_WORKERS});
+    fill_gate(app, fds, N_WORKERS - 1);
+    app_wait_for_waiting(app, N_WORKERS - 1);
+    for (int i = 0; i < 20; i++) {
+        g_autoptr(client_reply_t) reply = client_request(app->port, "GET /v1/items/1 HTTP/1.1\r\n" HOST "\r\n");
+        g_assert_nonnull(reply);
+        g_assert_cmpint(reply->status, ==, 200);
+    }
+    open_gate(app, fds, N_WORKERS - 1);
+    app_stop(app);
+}
+
+static void more_slow_requests_than_workers_are_all_answered(void)
+{
+    enum { N_WORKERS = 2, N = 9 };
+    int fds[N];
+    struct app *app = app_start(&(struct server_options){.n_workers = N_WORKERS});
+    fill_gate(app, fds, N);
+    app_wait_for_waiting(app, N_WORKERS);
+    open_gate(app, fds, N);
+    app_stop(app);
+}
+
 static void count_route(const struct route *route, const int64_t by_class[5],
                         const int64_t buckets[SERVER_N_BOUNDS + 1], double sum_seconds, void *arg)
 {
@@ -383,6 +441,11 @@ int main(int argc, char **argv)
     g_test_add_func("/http/idempotency_tells_queries_apart", idempotency_tells_queries_apart);
     g_test_add_func("/http/idempotency_keeps_refusals_but_not_denials", idempotency_keeps_refusals_but_not_denials);
     g_test_add_func("/http/unix_socket_names_its_peer", unix_socket_names_its_peer);
+    g_test_add_func("/http/slow_requests_get_every_worker", slow_requests_get_every_worker);
+    g_test_add_func("/http/slow_requests_hold_up_no_quick_one_while_a_worker_is_free",
+                    slow_requests_hold_up_no_quick_one_while_a_worker_is_free);
+    g_test_add_func("/http/more_slow_requests_than_workers_are_all_answered",
+                    more_slow_requests_than_workers_are_all_answered);
     g_test_add_func("/http/requests_are_counted_per_route", requests_are_counted_per_route);
     g_test_add_func("/http/cursors_survive_and_strangers_do_not", cursors_survive_and_strangers_do_not);
     return g_test_run();
