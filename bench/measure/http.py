@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harness.daemon import Daemon
 
-from .common import Row, best_cpu_per_100k, floor, floor_server, load, median_of, pin, split_cpus
+from .common import Row, cpu_per_100k, floor, floor_server, load, median_of, pin, split_cpus
 
 RUNS = 3
 
@@ -20,6 +20,16 @@ def target_of(daemon):
     return daemon.over_tcp().endpoint.removeprefix("http://")
 
 
+def cpu_of(target, pid, **options):
+    """At the same load, and each at its own full speed. There the slower of two servers pays more for each reply: the load
+    generator sleeps between them and has to be woken, which the kernel counts as the server's time."""
+    return {
+        "10,000/s": median_of(RUNS, lambda: cpu_per_100k(target, pid, rate=10_000, connections=32, **options)),
+        "30,000/s": median_of(RUNS, lambda: cpu_per_100k(target, pid, rate=30_000, connections=32, **options)),
+        "full speed": median_of(RUNS, lambda: cpu_per_100k(target, pid, connections=64, **options)),
+    }
+
+
 def health():
     daemon = Daemon().start()
     try:
@@ -27,11 +37,11 @@ def health():
         target, body = target_of(daemon), daemon.client.get("/health").body
         steady = three("p99_ms", target=target, path="/health", rate=10_000, connections=32)
         peak = three("per_second", target=target, path="/health", connections=64)
-        cpu, _ = best_cpu_per_100k(target, daemon.process.pid, path="/health")
+        cpu = cpu_of(target, daemon.process.pid, path="/health")
         with floor_server(len(body)) as (bare, pid):
             bare_steady = three("p99_ms", target=bare, rate=10_000, connections=32)
             bare_peak = three("per_second", target=bare, connections=64)
-            bare_cpu, _ = best_cpu_per_100k(bare, pid)
+            bare_cpu = cpu_of(bare, pid)
     finally:
         daemon.close()
     bare_words = "bare epoll server"
@@ -39,8 +49,9 @@ def health():
         Row("P1", "GET /health, p50 at 10,000/s", "ms", steady["p50_ms"], "0.15", bare_steady["p50_ms"], bare_words),
         Row("P1", "GET /health, p99 at 10,000/s", "ms", steady["p99_ms"], "1", bare_steady["p99_ms"], bare_words),
         Row("P1", "GET /health, at full speed", "/s", peak["per_second"], "≥ 60,000", bare_peak["per_second"], bare_words),
-        Row("P1", "GET /health, CPU per 100,000", "s", cpu, "≤ 1.3 × bare", bare_cpu, bare_words),
-    ]
+        *(Row("P1", f"GET /health, CPU per 100,000 at {rate}", "s", cpu[rate], "≤ 1.3 × bare", bare_cpu[rate], bare_words)
+          for rate in cpu),
+    ]  # fmt: skip
 
 
 def projects_on(daemon, words, aim):

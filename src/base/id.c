@@ -32,11 +32,26 @@ static uint64_t next_stamp(int64_t now_us)
     return stamp;
 }
 
+/* 8 random bytes. The kernel is asked once for many ids: an id is unique, not secret, and the system call costs more than all the
+ * rest of it. Per thread; what was used is not kept. */
+static void random_word(unsigned char *out)
+{
+    static _Thread_local unsigned char pool[512];
+    static _Thread_local size_t n_left;
+    if (n_left == 0) {
+        random_bytes(pool, sizeof pool);
+        n_left = sizeof pool;
+    }
+    n_left -= 8;
+    memcpy(out, pool + n_left, 8);
+    memset(pool + n_left, 0, 8);
+}
+
 void uuid_make(int64_t now_us, char out[UUID_LENGTH + 1])
 {
     uint64_t stamp = next_stamp(now_us);
     unsigned char bytes[16];
-    random_bytes(bytes + 8, 8);
+    random_word(bytes + 8);
     for (int i = 0; i < 6; i++) {
         bytes[i] = (unsigned char)(stamp >> (12 + 8 * (5 - i)));
     }

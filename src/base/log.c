@@ -15,6 +15,11 @@ void log_set_level(enum log_level level)
     g_atomic_int_set(&minimum_level, (int)level);
 }
 
+bool log_is_on(enum log_level level)
+{
+    return (int)level >= g_atomic_int_get(&minimum_level);
+}
+
 void log_set_request_id(const char *request_id)
 {
     g_strlcpy(thread_request_id, request_id != NULL ? request_id : "", sizeof thread_request_id);
@@ -28,7 +33,7 @@ const char *log_request_id(void)
 static void write_line(enum log_level level, const char *event, const GError *error, va_list pairs)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
-    if ((int)level < g_atomic_int_get(&minimum_level)) {
+    if (!log_is_on(level)) {
         return;
     }
     g_autoptr(GString) line = g_string_sized_new(256);

@@ -9,11 +9,13 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 
 /* Lines below `level` are dropped. Default LOG_INFO. */
 void log_set_level(enum log_level level);
+bool log_is_on(enum log_level level); /* before words are made for a line that may be dropped */
 
 void log_event(enum log_level level, const char *event, ...) G_GNUC_NULL_TERMINATED;
 

@@ -204,11 +204,15 @@ static size_t on_unescape(void *cls, struct MHD_Connection *mhd, char *text)
 
 static void log_served(const struct request *request, int status, int64_t duration_us)
 {
+    enum log_level level = status >= 500 ? LOG_WARN : LOG_DEBUG;
+    if (!log_is_on(level)) {
+        return;
+    }
     char status_text[16], duration_text[32];
     g_snprintf(status_text, sizeof status_text, "%d", status);
     g_snprintf(duration_text, sizeof duration_text, "%.3f", (double)duration_us / 1000.0);
     log_set_request_id(request->id);
-    log_event(status >= 500 ? LOG_WARN : LOG_DEBUG, "http.request_served", "method",
+    log_event(level, "http.request_served", "method",
               request->is_head_only ? "HEAD" : (request->route != NULL ? request->route->method : NULL), "path",
               request->route != NULL ? request->route->path : NULL, "status", status_text, "duration_ms", duration_text,
               "caller", request->has_caller ? request->caller.name : NULL, "address", request->connection->address,

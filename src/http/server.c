@@ -25,7 +25,7 @@ static struct server_options with_defaults(const struct server_options *given)
     fill_int(&options.n_loops, 2);
     options.n_loops = MIN(options.n_loops, MAX_LOOPS);
     fill_int(&options.n_workers, 8);
-    fill(&options.header_bytes, 32 * 1024);
+    fill(&options.header_bytes, 16 * 1024);
     fill(&options.body_bytes, 1024 * 1024);
     fill(&options.stream_body_bytes, INT64_C(512) * 1024 * 1024);
     fill_int(&options.connections, 4096);

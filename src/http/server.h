@@ -109,7 +109,7 @@ struct server_options {
     gid_t socket_group;          /* (gid_t)-1: leave */
     int n_loops;                 /* 1..4, default 2 */
     int n_workers;               /* default 8 */
-    int64_t header_bytes;        /* default 32 KiB */
+    int64_t header_bytes;        /* default 16 KiB */
     int64_t body_bytes;          /* collected bodies, default 1 MiB */
     int64_t stream_body_bytes;   /* streamed bodies, default 512 MiB */
     int connections;             /* default 4096 */

@@ -7,6 +7,7 @@
 #define PERIOD_US (400 * 1000)
 #define HUNG_US (1000 * 1000)
 #define DETAIL_LENGTH 200
+#define REPORT_US (20 * 1000) /* how long a report is repeated: its parts are asked every PERIOD_US */
 
 struct part {
     const char *name;
@@ -27,6 +28,9 @@ struct health {
     bool is_closed;
     struct part parts[4];
     size_t n_parts;
+    GString *report; /* under the lock, as are the next */
+    enum health_level report_level;
+    int64_t report_us; /* monotonic, when it was made; 0: never */
 };
 
 static bool ask_database(struct app *app, GError **error)
@@ -99,6 +103,7 @@ struct health *health_new(struct app *app)
 {
     struct health *health = g_new0(struct health, 1);
     health->app = app;
+    health->report = g_string_sized_new(512);
     g_mutex_init(&health->lock);
     g_cond_init(&health->wake);
     add_part(health, "database", ask_database);
@@ -125,6 +130,7 @@ void health_free(struct health *health)
     for (size_t i = 0; i < health->n_parts; i++) {
         g_thread_join(health->parts[i].thread);
     }
+    g_string_free(health->report, TRUE);
     g_cond_clear(&health->wake);
     g_mutex_clear(&health->lock);
     g_free(health);
@@ -162,13 +168,12 @@ static void write_absent(struct json_writer *writer, const char *name)
     json_object_close(writer);
 }
 
-enum health_level health_report(struct health *health, GString *out)
+/* With the lock held. */
+static void make_report(struct health *health, int64_t now_us)
 {
     static const char *const words[] = {"healthy", "degraded", "unhealthy"};
-    int64_t now_us = g_get_monotonic_time();
     enum health_level level = HEALTH_OK;
     struct json_writer writer;
-    g_mutex_lock(&health->lock);
     for (size_t i = 0; i < health->n_parts; i++) {
         if (!is_well(&health->parts[i], now_us)) {
             level = HEALTH_DEGRADED;
@@ -177,7 +182,8 @@ enum health_level health_report(struct health *health, GString *out)
     if (store_fatal(health->app->store)) {
         level = HEALTH_DOWN;
     }
-    json_writer_init(&writer, out);
+    g_string_truncate(health->report, 0);
+    json_writer_init(&writer, health->report);
     json_object_open(&writer);
     json_member_string(&writer, "status", words[level]);
     json_member_string(&writer, "service", "switchyard");
@@ -193,6 +199,19 @@ enum health_level health_report(struct health *health, GString *out)
     write_absent(&writer, "cache");
     json_object_close(&writer);
     json_object_close(&writer);
+    health->report_level = level;
+    health->report_us = now_us;
+}
+
+enum health_level health_report(struct health *health, GString *out)
+{
+    int64_t now_us = g_get_monotonic_time();
+    g_mutex_lock(&health->lock);
+    if (health->report_us == 0 || now_us - health->report_us >= REPORT_US) {
+        make_report(health, now_us);
+    }
+    g_string_append_len(out, health->report->str, (gssize)health->report->len);
+    enum health_level level = health->report_level;
     g_mutex_unlock(&health->lock);
     return level;
 }
