@@ -1,5 +1,4 @@
-/* Units of work on PostgreSQL: writes in READ COMMITTED, reads in a REPEATABLE READ snapshot, run
- * again after soft errors as long as nothing can have been committed. */
+/* Units of work on PostgreSQL, in REPEATABLE READ: run again after soft errors as long as nothing can have been committed. */
 #include <string.h>
 
 #include "base/crash_point.h"
@@ -60,18 +59,6 @@ static enum outcome commit(struct postgresql_connection *connection, GError **er
     return OUTCOME_DONE;
 }
 
-static void roll_back(struct postgresql_connection *connection)
-{
-    PGTransactionStatusType status = PQtransactionStatus(connection->pg);
-    if (connection->is_broken || status == PQTRANS_IDLE) {
-        return;
-    }
-    struct postgresql_failure ignored;
-    if (!postgresql_simple(connection, "ROLLBACK", 0, NULL, &ignored, NULL)) {
-        connection->is_broken = true;
-    }
-}
-
 static enum outcome run_in_transaction(struct postgresql_connection *connection, enum unit_kind kind, store_fn fn,
                                        void *arg, GError **error)
 {
@@ -79,20 +66,15 @@ static enum outcome run_in_transaction(struct postgresql_connection *connection,
      * SERIALIZABLE would also see skews between rows, and gave up one in a hundred of sixteen clients' deploys. */
     const char *begin = kind == UNIT_WRITE ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
                                            : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-    struct postgresql_failure failure;
-    if (!postgresql_simple(connection, begin, 0, NULL, &failure, error)) {
-        return outcome_of(failure);
-    }
+    postgresql_begin(connection, begin);
     struct tx tx = {.store = &connection->store->base, .connection = connection, .is_read_only = kind != UNIT_WRITE};
     bool ok = tx_run(&tx, fn, arg, error);
     g_clear_error(&tx.failure);
-    if (ok && kind == UNIT_WRITE) {
+    if (ok && kind == UNIT_WRITE && postgresql_has_begun(connection)) {
         return commit(connection, error);
     }
     if (ok) {
-        /* Nothing to commit; a connection lost here does not matter to the caller. */
-        roll_back(connection);
-        return OUTCOME_DONE;
+        return OUTCOME_DONE; /* nothing to commit */
     }
     return connection->is_broken ? OUTCOME_LOST : tx.is_soft ? OUTCOME_SOFT : OUTCOME_FAILED;
 }
@@ -108,7 +90,7 @@ static enum outcome attempt(struct postgresql_store *store, enum unit_kind kind,
     }
     connection->is_ping = kind == UNIT_OPERATOR;
     enum outcome outcome = run_in_transaction(connection, kind, fn, arg, error);
-    roll_back(connection);
+    postgresql_end(connection);
     connection->is_ping = false;
     pool_release(store, connection);
     return outcome;

@@ -16,6 +16,8 @@ struct postgresql_connection {
     struct postgresql_store *store;
     struct statement_cache statements;
     unsigned next_name;
+    const char *begin; /* a transaction that begins with the next statement; NULL: none is to */
+    bool is_ending;    /* the ROLLBACK has been sent, its answer has not been read */
     bool is_broken;
     bool is_ping; /* waits for a short time only, and is what tells the others that they need not wait */
 };
@@ -66,6 +68,14 @@ bool postgresql_simple(struct postgresql_connection *connection, const char *tex
 
 bool postgresql_run(struct postgresql_connection *connection, struct query *query,
                     struct postgresql_failure *ret_failure, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* A transaction costs no round trips of its own but its commit: `begin` (constant text) goes out together with the first
+ * statement, in one pipeline, and the end of one that has nothing to commit is sent and not waited for; the answer is read before
+ * the connection's next statement. */
+void postgresql_begin(struct postgresql_connection *connection, const char *begin);
+bool postgresql_has_begun(const struct postgresql_connection *connection);
+void postgresql_end(struct postgresql_connection *connection); /* rolls back, if there is anything to */
+bool postgresql_is_idle(const struct postgresql_connection *connection);
 
 /* --- pool --- */
 

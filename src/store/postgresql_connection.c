@@ -9,6 +9,7 @@
 
 /* The server ends a statement at its limit; when even that answer does not come, the connection is
  * lost. */
+#define PIPELINE_MAX 8 /* commands in one pipeline, and more */
 #define ANSWER_GRACE_MS 2000
 
 /* How often a wait looks whether the server is known to hang. */
@@ -163,8 +164,42 @@ static bool next_result(struct postgresql_connection *connection, int64_t deadli
     return true;
 }
 
-/* After a successful PQsend…: flushes, takes all results, keeps the first error or else the last
- * result. */
+static bool is_failure(const PGresult *result)
+{
+    ExecStatusType status = result != NULL ? PQresultStatus(result) : PGRES_COMMAND_OK;
+    return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE;
+}
+
+/* The results of one command, or of a pipeline up to its end: in *kept the first error, else the last result. */
+static bool collect_results(struct postgresql_connection *connection, int64_t deadline_us, PGresult **kept,
+                            struct postgresql_failure *ret_failure, GError **error)
+{
+    bool is_pipeline = PQpipelineStatus(connection->pg) != PQ_PIPELINE_OFF;
+    for (int n_ends = 0; n_ends < (is_pipeline ? PIPELINE_MAX : 1);) {
+        PGresult *result = NULL;
+        if (!next_result(connection, deadline_us, &result, ret_failure, error)) {
+            return false;
+        }
+        if (result == NULL) {
+            n_ends++; /* of one command */
+            continue;
+        }
+        ExecStatusType status = PQresultStatus(result);
+        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
+            PQclear(result);
+            return lose(connection, ret_failure, "COPY is not supported", error);
+        }
+        PGresult *worse = is_failure(*kept) || status == PGRES_PIPELINE_SYNC ? result : *kept;
+        *kept = worse == result ? *kept : result;
+        PQclear(worse);
+        if (status == PGRES_PIPELINE_SYNC) {
+            return PQexitPipelineMode(connection->pg) == 1 || lose_by_libpq(connection, ret_failure, error);
+        }
+    }
+    return !is_pipeline || lose_by_libpq(connection, ret_failure, error);
+}
+
+/* After a successful PQsend…: flushes and takes all results. */
 static PGresult *take_results(struct postgresql_connection *connection, int64_t limit_ms,
                               struct postgresql_failure *ret_failure, GError **error)
 {
@@ -174,28 +209,9 @@ static PGresult *take_results(struct postgresql_connection *connection, int64_t 
         return NULL;
     }
     PGresult *kept = NULL;
-    PGresult *result = NULL;
-    for (;;) {
-        if (!next_result(connection, deadline_us, &result, ret_failure, error)) {
-            PQclear(kept);
-            return NULL;
-        }
-        if (result == NULL) {
-            break;
-        }
-        ExecStatusType kept_status = kept != NULL ? PQresultStatus(kept) : PGRES_COMMAND_OK;
-        if (kept_status == PGRES_FATAL_ERROR || kept_status == PGRES_BAD_RESPONSE) {
-            PQclear(result);
-            continue;
-        }
+    if (!collect_results(connection, deadline_us, &kept, ret_failure, error)) {
         PQclear(kept);
-        kept = result;
-        ExecStatusType status = PQresultStatus(kept);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH) {
-            PQclear(kept);
-            lose(connection, ret_failure, "COPY is not supported", error);
-            return NULL;
-        }
+        return NULL;
     }
     if (kept == NULL) {
         lose_by_libpq(connection, ret_failure, error);
@@ -210,6 +226,22 @@ static PGresult *take_results(struct postgresql_connection *connection, int64_t 
     return kept;
 }
 
+/* Reads what is still to come of the transaction before. */
+static bool settle(struct postgresql_connection *connection, struct postgresql_failure *ret_failure, GError **error)
+{
+    if (!connection->is_ending) {
+        return true;
+    }
+    connection->is_ending = false;
+    PGresult *result = take_results(connection, connection->store->base.options.statement_ms, ret_failure, error);
+    if (result == NULL && !connection->is_broken) {
+        g_clear_error(error);
+        return lose(connection, ret_failure, "the transaction before could not be rolled back", error);
+    }
+    PQclear(result);
+    return result != NULL;
+}
+
 bool postgresql_simple(struct postgresql_connection *connection, const char *text, int64_t limit_ms, char *ret_tag,
                        struct postgresql_failure *ret_failure, GError **error)
 {
@@ -217,6 +249,9 @@ bool postgresql_simple(struct postgresql_connection *connection, const char *tex
         limit_ms = connection->store->base.options.statement_ms;
     }
     *ret_failure = (struct postgresql_failure){0};
+    if (!settle(connection, ret_failure, error)) {
+        return false;
+    }
     if (PQsendQuery(connection->pg, text) == 0) {
         return lose_by_libpq(connection, ret_failure, error);
     }
@@ -229,6 +264,33 @@ bool postgresql_simple(struct postgresql_connection *connection, const char *tex
     }
     PQclear(result);
     return true;
+}
+
+/* --- transactions ----------------------------------------------------------------------------- */
+
+void postgresql_begin(struct postgresql_connection *connection, const char *begin)
+{
+    connection->begin = begin;
+}
+
+bool postgresql_has_begun(const struct postgresql_connection *connection)
+{
+    return connection->begin == NULL;
+}
+
+bool postgresql_is_idle(const struct postgresql_connection *connection)
+{
+    return connection->is_ending || PQtransactionStatus(connection->pg) == PQTRANS_IDLE;
+}
+
+void postgresql_end(struct postgresql_connection *connection)
+{
+    connection->begin = NULL;
+    if (connection->is_broken || postgresql_is_idle(connection)) {
+        return;
+    }
+    connection->is_ending = PQsendQuery(connection->pg, "ROLLBACK") != 0 && PQflush(connection->pg) >= 0;
+    connection->is_broken = !connection->is_ending;
 }
 
 /* --- connecting ------------------------------------------------------------------------------- */
@@ -460,10 +522,28 @@ static int64_t changed_rows(PGresult *result)
     return !is_select && g_ascii_string_to_signed(PQcmdTuples(result), 10, 0, INT64_MAX, &n, NULL) ? n : 0;
 }
 
+/* `begin` and the statement in one pipeline: one round trip for both. */
+static bool send_with_begin(struct postgresql_connection *connection, const char *name, const struct query *query)
+{
+    PGconn *pg = connection->pg;
+    const char *begin = g_steal_pointer(&connection->begin);
+    return PQenterPipelineMode(pg) == 1 && PQsendQueryParams(pg, begin, 0, NULL, NULL, NULL, NULL, 0) == 1 &&
+           send_prepared(connection, name, query) && PQpipelineSync(pg) == 1;
+}
+
+static bool send_statement(struct postgresql_connection *connection, const char *name, const struct query *query)
+{
+    return connection->begin != NULL ? send_with_begin(connection, name, query)
+                                     : send_prepared(connection, name, query);
+}
+
 bool postgresql_run(struct postgresql_connection *connection, struct query *query,
                     struct postgresql_failure *ret_failure, GError **error)
 {
     *ret_failure = (struct postgresql_failure){0};
+    if (!settle(connection, ret_failure, error)) {
+        return false;
+    }
     if (query->n_parameters > MAX_PARAMETERS) {
         return sy_fail(error, SY_STORE_FAILED, "more than %d parameters", MAX_PARAMETERS);
     }
@@ -473,7 +553,7 @@ bool postgresql_run(struct postgresql_connection *connection, struct query *quer
     if (statement == NULL || (statement->prepared == NULL && !prepare(connection, statement, ret_failure, error))) {
         return false;
     }
-    if (!send_prepared(connection, statement->prepared, query)) {
+    if (!send_statement(connection, statement->prepared, query)) {
         return lose_by_libpq(connection, ret_failure, error);
     }
     PGresult *result = take_results(connection, connection->store->base.options.statement_ms, ret_failure, error);

@@ -191,7 +191,7 @@ struct postgresql_connection *pool_acquire(struct postgresql_store *store, bool 
 void pool_release(struct postgresql_store *store, struct postgresql_connection *connection)
 {
     GQueue lost = G_QUEUE_INIT;
-    bool is_usable = !connection->is_broken && PQtransactionStatus(connection->pg) == PQTRANS_IDLE;
+    bool is_usable = !connection->is_broken && postgresql_is_idle(connection);
     g_mutex_lock(&store->lock);
     if (connection->is_broken) {
         lost = take_idle(store);
