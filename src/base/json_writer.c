@@ -88,12 +88,38 @@ static void append_escape(GString *out, unsigned char byte)
     }
 }
 
+/* How many bytes at the start need no look: most texts are these altogether. */
+static size_t plain_length(const char *value, size_t length)
+{
+    const unsigned char *bytes = (const unsigned char *)value;
+    size_t i = 0;
+    while (i < length && classes[bytes[i]] == 0) {
+        i++;
+    }
+    return i;
+}
+
+/* Room for n more bytes, which the caller writes; the terminator stands behind them. */
+static char *extend(GString *out, size_t n)
+{
+    size_t at = out->len;
+    g_string_set_size(out, at + n);
+    return out->str + at;
+}
+
 static void append_quoted(GString *out, const char *value, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)value;
-    g_string_append_c(out, '"');
     size_t start = 0;
-    size_t i = 0;
+    size_t i = plain_length(value, length);
+    if (i == length) {
+        char *end = extend(out, length + 2);
+        *end = '"';
+        memcpy(end + 1, value, length);
+        end[length + 1] = '"';
+        return;
+    }
+    g_string_append_c(out, '"');
     while (i < length) {
         unsigned char class = classes[bytes[i]];
         if (class == 0) {

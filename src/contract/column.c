@@ -95,6 +95,18 @@ static bool set_decoded(const struct field *field, void *slot, const json_t *jso
     return true;
 }
 
+/* False for a word that is none of the names: decoding says so in its own way. */
+static bool set_enum(const struct field *field, int *slot, const char *word)
+{
+    for (int i = 0; field->names[i] != NULL; i++) {
+        if (strcmp(field->names[i], word) == 0) {
+            *slot = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool contract_set_column(const struct type *type, const struct field *field, void *object,
                          const struct sql_value *value, GError **error)
 {
@@ -122,8 +134,36 @@ bool contract_set_column(const struct type *type, const struct field *field, voi
         *(char **)slot = g_strdup(value->text);
         return true;
     }
+    if (field->kind == KIND_ENUM && set_enum(field, slot, value->text)) {
+        return true;
+    }
     json_t *json = field->kind == KIND_ENUM ? json_string(value->text) : json_loads(value->text, JSON_DECODE_ANY, NULL);
     bool ok = set_decoded(field, slot, json, error);
     json_decref(json);
     return ok;
+}
+
+void *contract_from_row(const struct type *type, const struct sql_value *values, size_t n_values, GError **error)
+{
+    size_t n_columns = contract_n_columns(type);
+    if (n_values != n_columns) {
+        sy_fail(error, SY_STORE_FAILED, "statement gives %zu columns, %s has %zu", n_values, type->name, n_columns);
+        return NULL;
+    }
+    void *object = object_allocate(type);
+    bool ok = true;
+    for (size_t i = 0; i < type->n_fields; i++) {
+        const struct field *field = &type->fields[i];
+        if (!is_column(field)) {
+            field_set_default(field, field_slot(field, object));
+            continue;
+        }
+        kind_ops(field->kind)->set_absent(field, field_slot(field, object));
+        ok = ok && contract_set_column(type, field, object, values++, error);
+    }
+    if (!ok) {
+        contract_free(type, object);
+        return NULL;
+    }
+    return object;
 }

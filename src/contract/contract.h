@@ -201,6 +201,11 @@ void contract_get_column(const struct type *type, const struct field *field, con
 bool contract_set_column(const struct type *type, const struct field *field, void *object,
                          const struct sql_value *value, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* A new object of a row's values, in table order of the columns; its other fields have their defaults. NULL with
+ * SY_STORE_FAILED when a value does not fit its field or there are more or fewer than columns. */
+void *contract_from_row(const struct type *type, const struct sql_value *values, size_t n_values,
+                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 /* --- fields
  * ---------------------------------------------------------------------------------------------- */
 

@@ -40,6 +40,9 @@ extern const struct kind_ops kind_struct, kind_object, kind_array, kind_strings,
 
 const struct kind_ops *kind_ops(enum kind kind);
 
+/* An object of zeros: every field is to be given a value, if only set_absent or field_set_default. */
+void *object_allocate(const struct type *type);
+
 static inline void *field_slot(const struct field *field, void *object)
 {
     return (char *)object + field->offset;

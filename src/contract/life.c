@@ -67,7 +67,7 @@ void contract_init(const struct type *type, void *object)
     }
 }
 
-static void *allocate(const struct type *type)
+void *object_allocate(const struct type *type)
 {
     struct header *header = g_malloc0(sizeof *header + type->size);
     header->type = type;
@@ -76,7 +76,7 @@ static void *allocate(const struct type *type)
 
 void *contract_new(const struct type *type)
 {
-    void *object = allocate(type);
+    void *object = object_allocate(type);
     contract_init(type, object);
     return object;
 }
@@ -118,7 +118,7 @@ void *contract_dup(const struct type *type, const void *from)
     if (from == NULL) {
         return NULL;
     }
-    void *object = allocate(type);
+    void *object = object_allocate(type);
     contract_copy(type, object, from);
     return object;
 }

@@ -255,13 +255,11 @@ static bool read_value(sqlite3_stmt *prepared, int column, struct sql_value *ret
     }
 }
 
-static bool hand_row(sqlite3_stmt *prepared, struct query *query, GError **error)
+static bool hand_row(sqlite3_stmt *prepared, struct query *query, struct sql_value *values, size_t n, GError **error)
 {
     if (query->row_fn == NULL) {
         return true;
     }
-    size_t n = (size_t)sqlite3_column_count(prepared);
-    g_autofree struct sql_value *values = g_new(struct sql_value, n);
     for (size_t i = 0; i < n; i++) {
         if (!read_value(prepared, (int)i, &values[i], error)) {
             return false;
@@ -274,9 +272,11 @@ static bool hand_row(sqlite3_stmt *prepared, struct query *query, GError **error
 static bool step_all(struct sqlite_connection *connection, sqlite3_stmt *prepared, struct query *query, GError **error)
 {
     int64_t before = sqlite3_total_changes64(connection->db);
+    size_t n = (size_t)sqlite3_column_count(prepared);
+    g_autofree struct sql_value *values = g_new(struct sql_value, n);
     int rc;
     while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
-        if (!hand_row(prepared, query, error)) {
+        if (!hand_row(prepared, query, values, n, error)) {
             return false;
         }
     }

@@ -104,23 +104,6 @@ bool tx_update(struct tx *tx, const struct type *type, const void *object, GErro
     return ok;
 }
 
-static void *object_from_row(const struct type *type, const struct sql_value *values, size_t n_values, GError **error)
-{
-    if (n_values != contract_n_columns(type)) {
-        sy_fail(error, SY_STORE_FAILED, "statement gives %zu columns, %s has %zu", n_values, type->name,
-                contract_n_columns(type));
-        return NULL;
-    }
-    void *object = contract_new(type);
-    for (size_t i = 0; i < n_values; i++) {
-        if (!contract_set_column(type, contract_column(type, i), object, &values[i], error)) {
-            contract_free(type, object);
-            return NULL;
-        }
-    }
-    return object;
-}
-
 struct rows {
     const struct type *type;
     GPtrArray *objects; /* tx_list */
@@ -133,7 +116,7 @@ static bool take_only_row(const struct sql_value *values, size_t n_values, void 
     if (rows->object != NULL) {
         return sy_fail(error, SY_STORE_FAILED, "more than one %s where one was expected", rows->type->name);
     }
-    rows->object = object_from_row(rows->type, values, n_values, error);
+    rows->object = contract_from_row(rows->type, values, n_values, error);
     return rows->object != NULL;
 }
 
@@ -157,7 +140,7 @@ bool tx_get(struct tx *tx, const struct type *type, void **ret_object, const cha
 static bool take_row(const struct sql_value *values, size_t n_values, void *arg, GError **error)
 {
     struct rows *rows = arg;
-    void *object = object_from_row(rows->type, values, n_values, error);
+    void *object = contract_from_row(rows->type, values, n_values, error);
     if (object == NULL) {
         return false;
     }
