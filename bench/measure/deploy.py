@@ -246,3 +246,36 @@ def followed(engine, lines=100):
         Row("P7", "line written → seen by enclii logs -f, p50", "ms", percentile(taken, 0.5), "2", bare, "the request alone, through the edge"),
         Row("P7", "line written → seen by enclii logs -f, p99", "ms", percentile(taken, 0.99), "25", bare, "the request alone, through the edge"),
     ]
+
+
+FLOOD = 300_000  # lines of 100 bytes
+
+
+def ingested(engine):
+    """A service prints as fast as its engine takes it, until the last line can be read. What is missing then must be told."""
+    with Place(engine) as place:
+        app = place.app
+        path = f"/v1/services/{app.service()['id']}/logs?environment=preview"
+        container = pattern_of(engine, app.project)["Id"]
+        end = f"flood-{FLOOD - 1:010d}"
+
+        def lines(n):
+            client = Client(f"unix:{place.daemon.socket}", timeout=120)
+            return [line["text"] for line in client.get(f"{path}&lines={n}").expect(200).json["logs"]]
+
+        def flood():
+            begin = time.perf_counter()
+            app.ask(f"/flood/{FLOOD}", "preview").expect(200)
+            while not any(text.startswith(end) for text in lines(1)):
+                assert time.perf_counter() - begin < 60, f"the last line did not come: {lines(5)}"
+                time.sleep(0.002)
+            return FLOOD / (time.perf_counter() - begin)
+
+        rate = flood()
+        stored = sum(text.startswith("flood-") for text in lines(0))
+        raw = Client(engine, timeout=120)
+        read_s = elapsed_ms(lambda: raw.get(f"/containers/{container}/logs?stdout=1&timestamps=1&tail={FLOOD}")) / 1000
+    return [
+        Row("P7", "lines of 100 bytes: printed, taken in and readable", "/s", rate, "≥ 50,000", FLOOD / read_s, "the engine's log, only read"),
+        Row("P7", f"… of {FLOOD:,} lines, kept", "", stored, "all, or told"),
+    ]

@@ -4,7 +4,8 @@
 #include "base/secret.h"
 #include "switchyard/operations/configuration.h"
 
-#define LOG_FILE_BYTES (20 << 20)
+/* The engine follows badly a log that turns over faster than it is read. */
+#define LOG_FILE_BYTES (INT64_C(64) * 1024 * 1024)
 
 static char **wipe_environment(char **environment)
 {

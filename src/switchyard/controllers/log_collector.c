@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "switchyard/controllers/log_replay.h"
 
 #define BATCH_LINES 256
 #define BUFFER_LINES 2048
@@ -43,7 +44,8 @@ struct watch {
     /* The reader's own, of the pass that goes on: */
     int64_t mark_us; /* the store's watermark when it began */
     bool is_first, has_progress;
-    int64_t last_us[2]; /* per stream */
+    int64_t last_us[2]; /* per stream, as is the next */
+    struct log_replay replays[2];
     /* Under the collector's lock: */
     int references;
     struct batch pending;
@@ -237,6 +239,13 @@ static bool mark_gap(struct watch *watch, int64_t time_us)
     return watch->mark_us == 0 || time_us <= watch->mark_us || push(watch, LOG_SYSTEM, time_us, text, sizeof text - 1);
 }
 
+static bool mark_skip(struct watch *watch, int64_t time_us)
+{
+    static const char text[] =
+        "[lines may be missing above: the engine turned its log over faster than it could be read, and skipped some]";
+    return push(watch, LOG_SYSTEM, time_us, text, sizeof text - 1);
+}
+
 static bool on_line(bool is_stderr, int64_t time_us, const char *text, size_t length, void *arg)
 {
     struct watch *watch = arg;
@@ -244,6 +253,10 @@ static bool on_line(bool is_stderr, int64_t time_us, const char *text, size_t le
         return false;
     }
     watch->is_first = false;
+    enum log_novelty novelty = log_replay_look(&watch->replays[is_stderr], time_us, text, length);
+    if (novelty != LOG_NEW) {
+        return novelty == LOG_REPEATED || mark_skip(watch, watch->last_us[is_stderr]);
+    }
     /* A clock that is set back must not make new lines look like old ones. */
     watch->last_us[is_stderr] = MAX(watch->last_us[is_stderr], time_us);
     watch->has_progress = watch->has_progress || time_us > watch->mark_us;
@@ -274,6 +287,8 @@ static enum pass_result read_pass(struct watch *watch, bool was_broken)
     watch->is_first = true;
     watch->has_progress = false;
     watch->last_us[0] = watch->last_us[1] = 0;
+    log_replay_clear(&watch->replays[0]);
+    log_replay_clear(&watch->replays[1]);
     int64_t since_us = watch->mark_us > 0 ? MAX(watch->mark_us - OVERLAP_US, 1) : 0;
     if (ops->instance_logs(collector->engine, watch->engine_id, since_us, true, on_line, watch, &watch->cancelled,
                            &failure)) {
@@ -354,6 +369,8 @@ static void watch_unref(struct watch *watch)
     batch_done(&watch->pending);
     batch_done(&watch->taken);
     redactor_unref(watch->redactor);
+    log_replay_clear(&watch->replays[0]);
+    log_replay_clear(&watch->replays[1]);
     g_free(watch->engine_id);
     g_free(watch->key);
     g_free(watch->source);

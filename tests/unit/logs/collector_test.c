@@ -276,6 +276,64 @@ static void a_clock_that_is_set_back_costs_no_lines(void)
     world_close(&world);
 }
 
+#define SKIPPED                                                                                                        \
+    "[lines may be missing above: the engine turned its log over faster than it could be read, and skipped some]"
+
+/* As Docker 20.10 follows a log that was turned over twice while it read. */
+static void what_the_engine_gives_again_is_stored_once_and_marked(void)
+{
+    static const char *const texts[] = {"1", "2", "7", "8", "9"};
+    struct world world;
+    world_open(&world);
+    watch(&world);
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+        print(&world.engine, (10 + i / 2) * SECOND, texts[i]);
+    }
+    for (guint i = 2; i < G_N_ELEMENTS(texts); i++) {
+        print(&world.engine, (10 + i / 2) * SECOND, texts[i]);
+    }
+    print(&world.engine, 13 * SECOND, "10");
+    g_assert_true(collected_wait(&world.seen, 7));
+    assert_seen(world, "1|2|7|8|9|" SKIPPED "|10");
+    world_close(&world);
+}
+
+/* The same moment once more, but another line: only the clock was set back. */
+static void a_clock_that_is_set_back_in_a_burst_costs_no_lines(void)
+{
+    struct world world;
+    world_open(&world);
+    watch(&world);
+    for (int i = 0; i < 10; i++) {
+        g_autofree char *text = g_strdup_printf("a%d", i);
+        print(&world.engine, (10 + i) * SECOND, text);
+    }
+    for (int i = 0; i < 3; i++) {
+        g_autofree char *text = g_strdup_printf("b%d", i);
+        print(&world.engine, (15 + i) * SECOND, text);
+    }
+    g_assert_true(collected_wait(&world.seen, 13));
+    assert_seen(world, "a0|a1|a2|a3|a4|a5|a6|a7|a8|a9|b0|b1|b2");
+    world_close(&world);
+}
+
+/* A repetition that ends in a line that was not there before. */
+static void a_line_within_a_repetition_that_is_new_is_stored(void)
+{
+    struct world world;
+    world_open(&world);
+    watch(&world);
+    print(&world.engine, 10 * SECOND, "a");
+    print(&world.engine, 11 * SECOND, "b");
+    print(&world.engine, 12 * SECOND, "c");
+    print(&world.engine, 10 * SECOND, "a");
+    print(&world.engine, 11 * SECOND, "x");
+    print(&world.engine, 13 * SECOND, "d");
+    g_assert_true(collected_wait(&world.seen, 6));
+    assert_seen(world, "a|b|c|" SKIPPED "|x|d");
+    world_close(&world);
+}
+
 static void what_the_engine_dropped_is_marked(void)
 {
     struct world world;
@@ -445,6 +503,9 @@ int main(int argc, char **argv)
     TEST(a_new_collector_goes_on_where_the_old_one_was);
     TEST(streams_that_cross_while_it_restarts_lose_nothing);
     TEST(a_clock_that_is_set_back_costs_no_lines);
+    TEST(what_the_engine_gives_again_is_stored_once_and_marked);
+    TEST(a_clock_that_is_set_back_in_a_burst_costs_no_lines);
+    TEST(a_line_within_a_repetition_that_is_new_is_stored);
     TEST(what_the_engine_dropped_is_marked);
     TEST(drain_waits_for_the_rest_of_an_ended_instance);
     TEST(drain_gives_up_on_an_instance_that_goes_on);

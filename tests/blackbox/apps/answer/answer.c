@@ -7,6 +7,7 @@
  *   /env/NAME    the variable's value
  *   /headers     the request's head
  *   /log/TEXT    writes the line TEXT to stdout
+ *   /flood/N     writes N numbered lines of 100 bytes to stdout, as fast as it takes them
  *   /log-env/NAME  writes the variable's value to stdout
  *   /log-padded/N/NAME  the value after N bytes of padding, so that whoever cuts long lines cuts the value
  *   /fetch/HOST/PORT   "/" of another service, by its name inside the environment
@@ -109,6 +110,18 @@ static void print_value(FILE *to, const char *name)
     fprintf(to, "%s is %s\n", name, value != NULL ? value : "not set");
 }
 
+static void flood(long n)
+{
+    static const char filler[] = "GET /api/v1/projects/42/services?limit=50 200 1.8ms request_id=0190b2c4aaaaaaaaa";
+    fflush(stdout);
+    setvbuf(stdout, NULL, _IOFBF, 65536);
+    for (long i = 0; i < n; i++) {
+        printf("flood-%010ld %s\n", i, filler);
+    }
+    fflush(stdout);
+    setvbuf(stdout, NULL, _IOLBF, 0);
+}
+
 static void answer(int fd, const char *path, long long body_bytes, bool closes)
 {
     char name[256], port[16], text[2048];
@@ -125,6 +138,9 @@ static void answer(int fd, const char *path, long long body_bytes, bool closes)
     } else if (strncmp(path, "/log/", 5) == 0) {
         printf("%s\n", path + 5);
         reply(fd, 200, closes, "logged\n");
+    } else if (strncmp(path, "/flood/", 7) == 0) {
+        flood(atol(path + 7));
+        reply(fd, 200, closes, "flooded\n");
     } else if (strncmp(path, "/log-env/", 9) == 0) {
         print_value(stdout, path + 9);
         reply(fd, 200, closes, "logged\n");
