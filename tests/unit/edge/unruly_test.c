@@ -467,6 +467,148 @@ static void a_failed_reload_keeps_the_old_file(void)
     stage_end(&stage);
 }
 
+#define RELOADED "5 master 4 [failed: 0] 0d00h00m01s 2.6\n# workers\n"
+#define OLD_WORKER "# old workers\n7 worker 1 0d00h00m01s 2.6\n"
+
+/* A stage whose table needs a reload: `lines` are what it says from then on. */
+static bool apply_with_reload(const struct line *lines, struct edge_apply_result *ret_result, GError **error)
+{
+    struct stage stage;
+    stage_make(&stage, NULL);
+    stage.edge->port = 18080;
+    stage_play(&stage, lines);
+    struct edge_table *table = small_table();
+    bool ok = edge_apply(stage.edge, table, 0, ret_result, error);
+    edge_table_free(table);
+    struct edge_stats stats;
+    edge_stats(stage.edge, &stats);
+    g_assert_cmpint(stats.reloads, ==, 1);
+    stage_end(&stage);
+    return ok;
+}
+
+/* The master is through with its reload before the new worker is there, and that before the old one gives way. */
+static void a_reload_is_waited_for(void)
+{
+    const struct line lines[] = {{"show proc", WORKERS, 3},
+                                 {"show proc", RELOADED OLD_WORKER, 1},
+                                 {"show proc", RELOADED "8 worker 0 0d00h00m01s 2.6\n" OLD_WORKER},
+                                 {"show info", "Version: 2.6\nPid: 7\ndescription: other\n", 2},
+                                 {"show info", "Version: 2.6\nPid: 8\ndescription: other\n"},
+                                 {"@!7 show info", "Version: 2.6\nPid: 7\nStopping: 0\n", 2},
+                                 {"@!7 show info", "Version: 2.6\nPid: 7\nStopping: 1\n"},
+                                 {"show servers state", STATE "4 b 1 i-1 10.0.0.1 2 0 80\n"},
+                                 {"show map", "0x1 one.localhost b\n"},
+                                 {"reload", "\n"},
+                                 {NULL}};
+    g_autoptr(GError) error = NULL;
+    struct edge_apply_result result = {0};
+    bool ok = apply_with_reload(lines, &result, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    g_assert_true(result.was_reloaded);
+    g_assert_cmpint(result.servers_added, ==, 0);
+}
+
+static void an_old_worker_that_does_not_give_way_is_told(void)
+{
+    const struct line lines[] = {{"show proc", WORKERS, 2},
+                                 {"show proc", RELOADED "8 worker 0 0d00h00m01s 2.6\n" OLD_WORKER},
+                                 {"show info", "Version: 2.6\nPid: 7\ndescription: other\n"},
+                                 {"show servers state", STATE},
+                                 {"show map", "\n"},
+                                 {"reload", "\n"},
+                                 {NULL}};
+    g_autoptr(GError) error = NULL;
+    struct edge_apply_result result = {0};
+    g_assert_false(apply_with_reload(lines, &result, &error));
+    g_assert_error(error, SY_ERROR, SY_EDGE_UNAVAILABLE);
+    g_assert_cmpstr(error->message, ==, "HAProxy's old worker does not give way");
+}
+
+/* --- a master that goes its own way ------------------------------------------------------------------------------------------ */
+
+/* A process that has our master socket among its arguments, is in the pid file and will not end by SIGTERM. */
+static GPid start_stubborn(struct stage *stage)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *pid_text = NULL;
+    char *argv[] = {(char *)"sh", (char *)"-c", (char *)"trap '' TERM; echo ready; while :; do sleep 1; done",
+                    stage->edge->socket_paths[EDGE_MASTER_SOCKET], NULL};
+    GPid pid = 0;
+    int out = -1;
+    char byte;
+    g_spawn_async_with_pipes(NULL, argv, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, NULL,
+                             &out, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(read(out, &byte, 1), ==, 1); /* it is past its trap */
+    close(out);
+    pid_text = g_strdup_printf("%d\n", pid);
+    g_assert_true(file_replace(stage->edge->pid_path, pid_text, strlen(pid_text), 0600, &error));
+    return pid;
+}
+
+static void a_master_that_runs_and_does_not_answer_is_told(void)
+{
+    struct stage stage;
+    struct edge_status status;
+    g_autoptr(GError) starting = NULL;
+    g_autoptr(GError) asking = NULL;
+    stage_make(&stage, NULL);
+    GPid pid = start_stubborn(&stage);
+    g_assert_false(edge_start(stage.edge, &starting));
+    g_assert_error(starting, SY_ERROR, SY_EDGE_UNAVAILABLE);
+    g_assert_true(g_str_has_prefix(starting->message, "HAProxy runs, but show proc: HAProxy does not answer on "));
+    g_assert_cmpstr(sy_error_hint(starting), ==, "End that process; it is started again at once.");
+    g_assert_false(edge_status(stage.edge, &status, &asking)); /* neither that it runs, nor that it does not */
+    g_assert_error(asking, SY_ERROR, SY_EDGE_UNAVAILABLE);
+    kill(pid, SIGKILL);
+    g_assert_cmpint(waitpid(pid, NULL, 0), ==, pid);
+    stage_end(&stage);
+}
+
+static void a_master_that_does_not_end_is_killed(void)
+{
+    struct stage stage;
+    g_autoptr(GError) error = NULL;
+    int status = 0;
+    stage_make(&stage, NULL);
+    GPid pid = start_stubborn(&stage);
+    stage.edge->child = pid;
+    g_autofree char *processes = g_strdup_printf("%d master 3 [failed: 0] 0d00h00m01s 2.6\n", pid);
+    const struct line lines[] = {{"show proc", processes}, {NULL}};
+    stage_play(&stage, lines);
+    int64_t begin_us = g_get_monotonic_time();
+    bool ok = edge_stop(stage.edge, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    g_assert_cmpint(g_get_monotonic_time() - begin_us, >=, 9 * G_USEC_PER_SEC); /* it had its time */
+    g_assert_cmpint(stage.edge->child, ==, 0);
+    g_assert_cmpint(waitpid(pid, &status, WNOHANG), ==, -1); /* reaped */
+    g_assert_false(g_file_test(stage.edge->pid_path, G_FILE_TEST_EXISTS));
+    stage_end(&stage);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------------------- */
+
+static void a_file_that_cannot_be_written_is_told(void)
+{
+    static const char *const names[] = {"port", "haproxy.cfg", "hosts.map", "servers.state"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        struct stage stage;
+        g_autoptr(GError) error = NULL;
+        stage_make(&stage, "#!/bin/sh\ntouch \"${0%/*}/started\"\n");
+        g_autofree char *started = g_build_filename(stage.folder, "started", NULL);
+        g_autofree char *in_the_way = g_build_filename(stage.folder, names[i], "folder", NULL);
+        g_assert_true(folder_ensure(in_the_way, 0700, NULL));
+        g_assert_false(edge_start(stage.edge, &error));
+        g_assert_error(error, SY_ERROR, SY_IO_FAILED);
+        g_assert_nonnull(strstr(error->message, names[i]));
+        g_assert_false(g_file_test(started, G_FILE_TEST_EXISTS));
+        stage_end(&stage);
+    }
+}
+
 /* --- the port ---------------------------------------------------------------------------------------------------------------- */
 
 static bool check_port(const struct stage *stage, const char *listen, GError **error)
@@ -502,6 +644,11 @@ static void the_port_is_looked_at_before_anything_starts(void)
     g_assert_error(elsewhere, SY_ERROR, SY_EDGE_UNAVAILABLE);
     g_assert_nonnull(strstr(elsewhere->message, "cannot listen on 192.0.2.1 port 8080"));
     g_assert_true(check_port(&stage, "127.0.0.1:0", &error)); /* to be chosen */
+    g_autoptr(GError) none = NULL;
+    const struct edge_listen far = {.host = "192.0.2.1"};
+    g_assert_cmpint(edge_listen_choose(&far, &none), ==, 0);
+    g_assert_error(none, SY_ERROR, SY_EDGE_UNAVAILABLE);
+    g_assert_nonnull(strstr(none->message, "no free port for the edge"));
     g_auto(fd_t) fd = listen_somewhere(&port);
     g_autofree char *listen = g_strdup_printf("127.0.0.1:%d", port);
     g_assert_false(check_port(&stage, listen, &taken));
@@ -559,6 +706,11 @@ int main(int argc, char **argv)
     TEST(what_it_refuses_to_change_is_told);
     TEST(a_reload_that_fails_is_told);
     TEST(a_failed_reload_keeps_the_old_file);
+    TEST(a_reload_is_waited_for);
+    TEST(an_old_worker_that_does_not_give_way_is_told);
+    TEST(a_master_that_runs_and_does_not_answer_is_told);
+    TEST(a_master_that_does_not_end_is_killed);
+    TEST(a_file_that_cannot_be_written_is_told);
     TEST(the_port_is_looked_at_before_anything_starts);
     TEST(a_process_that_only_looks_like_ours_holds_nobody_up);
     return g_test_run();
