@@ -264,6 +264,35 @@ static void every_call_refuses_what_is_no_reply(void)
     check_all(200, "<html>It works!</html>\n", false, "");
 }
 
+/* The engine goes away after it had answered: each call says that it cannot be reached, and none begins anything twice. */
+static void check_all_gone(enum peer_manner manner)
+{
+    const struct peer_reply replies[] = {VERSION, {"/networks", 200, "[]"}, {NULL}};
+    for (size_t i = 0; i < G_N_ELEMENTS(calls); i++) {
+        struct peer peer;
+        g_autoptr(GError) error = NULL;
+        peer_init(&peer, PEER_ANSWER, replies);
+        peer_start(&peer);
+        struct engine *engine = engine_at(&peer);
+        g_assert_true(call_network_list(engine, NULL));
+        g_atomic_int_set(&peer.manner, (int)manner);
+        g_test_message("%s", calls[i].name);
+        g_assert_false(calls[i].call(engine, &error));
+        g_assert_error(error, SY_ERROR, SY_ENGINE_UNAVAILABLE);
+        g_assert_nonnull(strstr(error->message, peer.path));
+        g_autofree char *log = peer_log(&peer);
+        g_assert_null(strstr(log, "DELETE"));
+        engine_free(engine);
+        peer_stop(&peer);
+    }
+}
+
+static void every_call_tells_of_an_engine_that_went_away(void)
+{
+    check_all_gone(PEER_CLOSE);
+    check_all_gone(PEER_GARBAGE);
+}
+
 /* --- versions ------------------------------------------------------------------------------------------------------------------------ */
 
 static int count_of(const char *text, const char *needle)
@@ -742,6 +771,7 @@ int main(int argc, char **argv)
 #define TEST(name) g_test_add_func("/engine/refusals/" #name, name)
     TEST(every_call_passes_on_why_it_was_refused);
     TEST(every_call_refuses_what_is_no_reply);
+    TEST(every_call_tells_of_an_engine_that_went_away);
     TEST(after_a_bad_request_the_version_is_asked_for_again);
     TEST(a_change_that_is_refused_is_told);
     TEST(what_is_gone_meanwhile_is_removed);
