@@ -1,6 +1,7 @@
 /* HTTPS by libcurl, loaded at the first use: a program that never needs it does not pay for it. */
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -64,6 +65,7 @@ struct transfer {
     struct http_reply *reply;
     size_t limit, sent;
     bool is_too_large;
+    bool is_cut_off; /* the file to send was shorter than said */
 };
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *arg)
@@ -109,8 +111,12 @@ static size_t on_read(char *bytes, size_t size, size_t count, void *arg)
     if (exchange->body != NULL) {
         memcpy(bytes, (const char *)exchange->body + transfer->sent, length);
     } else if (length > 0) {
-        ssize_t got = read(exchange->body_fd, bytes, length);
+        ssize_t got;
+        do {
+            got = read(exchange->body_fd, bytes, length);
+        } while (got < 0 && errno == EINTR);
         if (got <= 0) {
+            transfer->is_cut_off = true;
             return CURL_READFUNC_ABORT;
         }
         length = (size_t)got;
@@ -132,6 +138,9 @@ static bool explain(const struct transfer *transfer, const char *endpoint, CURLc
     }
     if (transfer->is_too_large) {
         return sy_fail(error, SY_TOO_LARGE, "the reply of %s is larger than %zu bytes", endpoint, transfer->limit);
+    }
+    if (transfer->is_cut_off) {
+        return sy_fail(error, SY_IO_FAILED, "the body of the request ended early");
     }
     if (code == CURLE_ABORTED_BY_CALLBACK) {
         return sy_fail(error, SY_CANCELLED, "cancelled");

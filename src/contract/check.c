@@ -82,7 +82,8 @@ const char *check_relative(const char *value)
     if (length > 1 && trimmed[length - 1] == '/') {
         trimmed[length - 1] = '\0';
     }
-    return is_file_path(value) && (*trimmed == '\0' || parts_are_plain(trimmed))
+    bool is_own_folder = *trimmed == '\0' && *value != '\0'; /* ./ */
+    return is_file_path(value) && (is_own_folder || parts_are_plain(trimmed))
                ? NULL
                : "must be a path inside the folder, such as ./apps/web";
 }

@@ -57,7 +57,7 @@ static bool move_server(struct edge *edge, const struct edge_change *change, GEr
     g_autoptr(GString) reply = edge_command(edge, EDGE_STATS_SOCKET, command, error);
     return reply != NULL &&
            (strstr(reply->str, "changed from") != NULL ||
-            sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy refused \"%s\": %.300s", command, reply->str));
+            sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy refused \"%s\": %.300s", command, g_strstrip(reply->str)));
 }
 
 /* True when it is gone; one that still has sessions is refused and stays in maintenance. */

@@ -307,7 +307,8 @@ static int64_t find_ours(const struct edge *edge)
     return 0;
 }
 
-/* A worker whose master was killed ends by itself in a moment; one that does not is ended. */
+/* A worker whose master was killed ends by itself in a moment; one that does not is ended. What cannot be ended is no worker
+ * of ours, whatever its arguments say. */
 static void await_orphan(struct edge *edge)
 {
     int64_t deadline_us = g_get_monotonic_time() + ORPHAN_US;
@@ -318,8 +319,9 @@ static void await_orphan(struct edge *edge)
         if (pid == 0) {
             return;
         }
-        if (g_get_monotonic_time() > deadline_us) {
-            kill((pid_t)pid, SIGKILL);
+        int64_t now_us = g_get_monotonic_time();
+        if (now_us > deadline_us + END_US || (now_us > deadline_us && kill((pid_t)pid, SIGKILL) != 0)) {
+            return;
         }
         g_usleep(PAUSE_US);
     }

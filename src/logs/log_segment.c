@@ -117,34 +117,19 @@ static bool head_is_sound(const uint8_t *head, uint32_t salt)
            get_u32(head + 4) <= RECORD_BODY_MAX;
 }
 
-/* As many bytes as leave room for the note and end with a whole UTF-8 character. */
-static size_t cut_length(const char *text)
-{
-    size_t length = LINE_TEXT_MAX - 64;
-    for (int back = 0; back < 4 && ((uint8_t)text[length] & 0xC0) == 0x80; back++) {
-        length--;
-    }
-    return length;
-}
-
 void line_encode(GByteArray *out, const struct log_line *line, const char *text, size_t length, uint32_t salt)
 {
+    g_return_if_fail(length <= LINE_TEXT_MAX);
     size_t source_length = strlen(line->source);
     uint8_t fixed[17];
-    char note[64];
-    size_t kept = length > LINE_TEXT_MAX ? cut_length(text) : length;
     size_t begin = record_begin(out, RECORD_LINE, (uint8_t)line->stream);
     set_u64(fixed, line->sequence);
     set_u64(fixed + 8, (uint64_t)line->time_us);
     fixed[16] = (uint8_t)source_length;
     g_byte_array_append(out, fixed, sizeof fixed);
     g_byte_array_append(out, (const uint8_t *)line->source, (guint)source_length + 1);
-    if (kept > 0) {
-        g_byte_array_append(out, (const uint8_t *)text, (guint)kept);
-    }
-    if (kept < length) {
-        int n = g_snprintf(note, sizeof note, " [cut: %zu more bytes]", length - kept);
-        g_byte_array_append(out, (const uint8_t *)note, (guint)n);
+    if (length > 0) {
+        g_byte_array_append(out, (const uint8_t *)text, (guint)length);
     }
     record_end(out, begin, salt);
 }

@@ -70,7 +70,7 @@ uint16_t get_u16(const uint8_t *bytes);
 uint32_t get_u32(const uint8_t *bytes);
 uint64_t get_u64(const uint8_t *bytes);
 
-/* The text is cut at LINE_TEXT_MAX bytes, with a note of how much is missing. */
+/* At most LINE_TEXT_MAX bytes of text. */
 void line_encode(GByteArray *out, const struct log_line *line, const char *text, size_t length, uint32_t salt);
 /* Borrows from the record. False when the body is not a line's. */
 bool line_decode(const struct record *record, struct log_line *ret_line);

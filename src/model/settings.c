@@ -142,16 +142,37 @@ static void add_issue(GError **error, const char *prefix, const char *name, cons
     sy_error_add_issue(error, path, "rule", detail);
 }
 
+static bool is_below(const char *path, const char *folder)
+{
+    size_t length = strlen(folder);
+    return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+/* What is wrong with the path of the volume at `index`, or NULL. */
+static const char *volume_rule(const GPtrArray *volumes, guint index)
+{
+    const char *path = ((const struct string_pair *)g_ptr_array_index(volumes, index))->value;
+    const char *rule = check_absolute(path);
+    if (rule != NULL) {
+        return rule;
+    }
+    if (strcmp(path, "/tmp") == 0 || is_below(path, "/proc") || is_below(path, "/sys") || is_below(path, "/dev")) {
+        return "must not be /tmp, /proc, /sys or /dev";
+    }
+    for (guint i = 0; i < index; i++) {
+        if (strcmp(((const struct string_pair *)g_ptr_array_index(volumes, i))->value, path) == 0) {
+            return "must not be the path of another volume";
+        }
+    }
+    return NULL;
+}
+
 static void check_volumes(const struct settings *settings, const char *prefix, GError **error)
 {
     for (guint i = 0; settings->volumes != NULL && i < settings->volumes->len; i++) {
-        const struct string_pair *volume = g_ptr_array_index(settings->volumes, i);
-        const char *rule = check_absolute(volume->value);
-        if (rule == NULL && (strcmp(volume->value, "/tmp") == 0 || g_str_has_prefix(volume->value, "/proc") ||
-                             g_str_has_prefix(volume->value, "/sys") || g_str_has_prefix(volume->value, "/dev"))) {
-            rule = "must not be /tmp, /proc, /sys or /dev";
-        }
+        const char *rule = volume_rule(settings->volumes, i);
         if (rule != NULL) {
+            const struct string_pair *volume = g_ptr_array_index(settings->volumes, i);
             g_autofree char *name = g_strdup_printf("volumes.%s", volume->key);
             add_issue(error, prefix, name, rule);
         }

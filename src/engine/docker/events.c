@@ -10,7 +10,6 @@ struct listening {
     engine_event_fn fn;
     void *arg;
     GString *line;
-    bool is_stopped; /* fn wants no more */
     GError *failure;
 };
 
@@ -28,8 +27,7 @@ static bool hand_out(struct listening *listening)
     }
     const struct engine_event event = {
         .type = parsed.type, .action = parsed.action, .id = parsed.id, .pair = parsed.pair};
-    listening->is_stopped = !listening->fn(&event, listening->arg);
-    return !listening->is_stopped;
+    return listening->fn(&event, listening->arg);
 }
 
 static bool on_bytes(const void *bytes, size_t length, void *arg)

@@ -1,7 +1,9 @@
 /* Files that are old or new and never half; folders that go without taking anything else along. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -283,6 +285,135 @@ static void only_temporaries_of_ours_are_removed(struct folder *folder, gconstpo
     g_assert_cmpint(count_entries(folder->path), ==, (int)G_N_ELEMENTS(others) + 1);
 }
 
+/* The limit on a file's size stands for any write that fails in the middle. */
+static void a_write_that_is_cut_off_leaves_the_old_file_alone(struct folder *folder, gconstpointer data)
+{
+    struct rlimit all, few;
+    g_autoptr(GError) replacing = NULL;
+    g_autoptr(GError) creating = NULL;
+    g_autofree char *path = path_in(folder, "f");
+    g_autofree char *fresh = path_in(folder, "fresh");
+    g_autofree char *text = g_strnfill(100000, 'x');
+    put(path, "old");
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &all), ==, 0);
+    few = all;
+    few.rlim_cur = 4096;
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &few), ==, 0);
+    bool replaced = file_replace(path, text, 100000, 0600, &replacing);
+    bool created = file_create(fresh, text, 100000, 0600, &creating);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &all), ==, 0);
+    signal(SIGXFSZ, before);
+    g_assert_false(replaced);
+    g_assert_error(replacing, SY_ERROR, SY_IO_FAILED);
+    g_assert_true(g_str_has_prefix(replacing->message, path)); /* and the name of the temporary file */
+    g_assert_nonnull(strstr(replacing->message, "File too large"));
+    g_assert_false(created);
+    g_assert_error(creating, SY_ERROR, SY_IO_FAILED);
+    assert_holds(path, "old");
+    g_assert_cmpint(count_entries(folder->path), ==, 1);
+}
+
+static void what_is_no_folder_is_told(struct folder *folder, gconstpointer data)
+{
+    g_autofree char *path = path_in(folder, "f");
+    g_autofree char *below = path_in(folder, "f/below");
+    g_autofree char *loop = path_in(folder, "loop");
+    g_autoptr(GError) reading = NULL;
+    g_autoptr(GError) listing = NULL;
+    g_autoptr(GError) removing = NULL;
+    g_autoptr(GError) making = NULL;
+    g_autoptr(GError) looping = NULL;
+    put(path, "x");
+    g_assert_cmpint(symlink(loop, loop), ==, 0);
+    g_assert_null(file_read(below, 10, NULL, &reading));
+    g_assert_error(reading, SY_ERROR, SY_IO_FAILED); /* not SY_NOT_FOUND, which callers take for "not yet" */
+    g_assert_null(file_read(loop, 10, NULL, &looping));
+    g_assert_error(looping, SY_ERROR, SY_IO_FAILED);
+    g_assert_false(file_remove_temporaries(path, &listing));
+    g_assert_error(listing, SY_ERROR, SY_IO_FAILED);
+    g_assert_false(folder_remove(below, &removing));
+    g_assert_error(removing, SY_ERROR, SY_IO_FAILED);
+    g_assert_false(folder_ensure(below, 0700, &making));
+    g_assert_error(making, SY_ERROR, SY_IO_FAILED);
+    assert_holds(path, "x");
+}
+
+/* Root may do everything: somebody else tries. */
+static void what_is_not_permitted_is_told(struct folder *folder, gconstpointer data)
+{
+    g_autofree char *path = path_in(folder, "f");
+    g_autofree char *fresh = path_in(folder, "fresh");
+    GError *errors[5] = {NULL};
+    put(path, "secret");
+    g_assert_cmpint(chmod(folder->path, 0500), ==, 0);
+    bool is_root = geteuid() == 0;
+    if (is_root && (chown(folder->path, 65534, 65534) != 0 || chown(path, 65534, 65534) != 0 || seteuid(65534) != 0)) {
+        g_test_skip("there is no other user here");
+        return;
+    }
+    bool any_ok = file_replace(path, "new", 3, 0600, &errors[0]) || file_create(fresh, "new", 3, 0600, &errors[1]) ||
+                  folder_ensure(fresh, 0700, &errors[2]) || folder_remove(path, &errors[3]) || chmod(path, 0) != 0;
+    g_autofree char *text = file_read(path, 100, NULL, &errors[4]);
+    if (is_root) {
+        g_assert_cmpint(seteuid(0), ==, 0);
+    }
+    g_assert_cmpint(chmod(folder->path, 0700), ==, 0);
+    g_assert_cmpint(chmod(path, 0600), ==, 0);
+    g_assert_false(any_ok);
+    g_assert_null(text);
+    for (size_t i = 0; i < G_N_ELEMENTS(errors); i++) {
+        g_assert_error(errors[i], SY_ERROR, SY_IO_FAILED);
+        g_assert_nonnull(strstr(errors[i]->message, "Permission denied"));
+        g_assert_nonnull(strstr(errors[i]->message, folder->path));
+        g_error_free(errors[i]);
+    }
+    assert_holds(path, "secret");
+    g_assert_cmpint(count_entries(folder->path), ==, 1);
+}
+
+/* Such a tree cannot be made by an upload; who finds one removes it by other means. */
+static void a_bottomless_folder_is_given_up(struct folder *folder, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *top = path_in(folder, "d");
+    g_assert_true(folder_ensure(top, 0700, &error));
+    int levels[300];
+    levels[0] = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (int i = 1; i < 300; i++) {
+        g_assert_cmpint(mkdirat(levels[i - 1], "d", 0700), ==, 0);
+        levels[i] = openat(levels[i - 1], "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        g_assert_cmpint(levels[i], >=, 0);
+    }
+    g_assert_false(folder_remove(top, &error));
+    g_assert_error(error, SY_ERROR, SY_IO_FAILED);
+    g_assert_nonnull(strstr(error->message, "nested too deeply"));
+    for (int i = 299; i > 0; i--) {
+        close(levels[i]);
+        g_assert_cmpint(unlinkat(levels[i - 1], "d", AT_REMOVEDIR), ==, 0);
+    }
+    close(levels[0]);
+}
+
+static void a_full_disk_is_told_with_its_figures(struct folder *folder, gconstpointer data)
+{
+    GError *error = NULL;
+    disk_full_explain(folder->path, NULL);
+    disk_full_explain(folder->path, &error);
+    g_assert_null(error);
+    sy_fail_errno(&error, ENOSPC, "cannot write");
+    disk_full_explain("/nonexistent/x", &error);
+    g_assert_cmpstr(error->message, ==, "cannot write: No space left on device");
+    disk_full_explain(folder->path, &error);
+    g_assert_error(error, SY_ERROR, SY_DISK_FULL);
+    g_assert_true(g_str_has_suffix(error->message, " MiB are free: cannot write: No space left on device"));
+    g_clear_error(&error);
+    sy_fail_errno(&error, EIO, "cannot write");
+    disk_full_explain(folder->path, &error);
+    g_assert_cmpstr(error->message, ==, "cannot write: Input/output error");
+    g_error_free(error);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -299,5 +430,10 @@ int main(int argc, char **argv)
     ADD(removing_does_not_follow_links);
     ADD(free_space_is_told);
     ADD(a_full_disk_has_its_own_code);
+    ADD(a_write_that_is_cut_off_leaves_the_old_file_alone);
+    ADD(what_is_no_folder_is_told);
+    ADD(what_is_not_permitted_is_told);
+    ADD(a_bottomless_folder_is_given_up);
+    ADD(a_full_disk_is_told_with_its_figures);
     return g_test_run();
 }

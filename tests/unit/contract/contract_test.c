@@ -2,107 +2,11 @@
 #include <glib.h>
 
 #include "base/error.h"
-#include "contract/contract.h"
-
-struct inner {
-    char *path;
-    int64_t interval_ms;
-};
-
-static const struct field inner_fields[] = {
-    {.name = "path", .kind = KIND_STRING, .offset = offsetof(struct inner, path), .check = check_path},
-    {.name = "interval",
-     .kind = KIND_DURATION,
-     .offset = offsetof(struct inner, interval_ms),
-     .fallback = "5s",
-     .minimum = 100,
-     .maximum = 60000},
-};
-static const struct type inner_type = {
-    .name = "Inner",
-    .size = sizeof(struct inner),
-    .fields = inner_fields,
-    .n_fields = G_N_ELEMENTS(inner_fields),
-    .shorthand = "path",
-};
-
-struct sample {
-    char *id;
-    char *name;
-    int64_t port;
-    int is_public;
-    int type;
-    int64_t memory_bytes;
-    int64_t cpu_millis;
-    int64_t created_us;
-    struct inner health;
-    struct inner *other;
-    GPtrArray *list;
-    char **command;
-    GPtrArray *env;
-    GPtrArray *services;
-    char *token;
-    int64_t revision;
-    char *raw;
-    char **scopes;
-};
-
-static const char *const types[] = {"auto", "dockerfile", NULL};
-#define F(member) .offset = offsetof(struct sample, member)
-static const struct field sample_fields[] = {
-    {.name = "id", .kind = KIND_STRING, F(id), .flags = FIELD_READ_ONLY},
-    {.name = "name", .kind = KIND_STRING, F(name), .flags = FIELD_REQUIRED | FIELD_IMMUTABLE, .check = check_slug},
-    {.name = "port",
-     .kind = KIND_INT,
-     F(port),
-     .minimum = 1,
-     .maximum = 65535,
-     .fallback = "8080",
-     .flags = FIELD_NONE_IS_ZERO},
-    {.name = "public", .kind = KIND_BOOL, F(is_public), .fallback = "true"},
-    {.name = "type", .kind = KIND_ENUM, F(type), .names = types, .fallback = "auto"},
-    {.name = "memory", .kind = KIND_SIZE, F(memory_bytes)},
-    {.name = "cpu", .kind = KIND_CPU, F(cpu_millis)},
-    {.name = "created_at", .kind = KIND_TIME, F(created_us), .flags = FIELD_READ_ONLY},
-    {.name = "health", .kind = KIND_STRUCT, F(health), .type = &inner_type},
-    {.name = "other", .kind = KIND_OBJECT, F(other), .type = &inner_type},
-    {.name = "list", .kind = KIND_ARRAY, F(list), .type = &inner_type},
-    {.name = "command", .kind = KIND_STRINGS, F(command)},
-    {.name = "env", .kind = KIND_STRING_MAP, F(env), .check = check_variable},
-    {.name = "services", .kind = KIND_MAP, F(services), .type = &inner_type, .check = check_slug},
-    {.name = "token", .kind = KIND_STRING, F(token), .flags = FIELD_SECRET},
-    {.name = "revision", .kind = KIND_INT, F(revision), .flags = FIELD_INTERNAL},
-    {.name = "raw", .kind = KIND_JSON, F(raw)},
-    {.name = "scopes", .kind = KIND_STRINGS, F(scopes), .names = types},
-};
-static const struct type sample_type = {
-    .name = "Sample",
-    .table = "samples",
-    .size = sizeof(struct sample),
-    .fields = sample_fields,
-    .n_fields = G_N_ELEMENTS(sample_fields),
-};
-
-static const char full[] =
-    "{\"name\":\"web\",\"port\":81,\"public\":false,\"type\":\"dockerfile\",\"memory\":\"256Mi\","
-    "\"cpu\":\"500m\",\"health\":{\"path\":\"/h\",\"interval\":\"2s\"},\"other\":\"/short\","
-    "\"list\":[{\"path\":\"/a\"},\"/b\"],\"command\":[\"./"
-    "x\",\"-v\"],\"env\":{\"B\":\"2\",\"A\":\"1\"},"
-    "\"services\":{\"api\":{\"path\":\"/\"}},\"token\":\"hush\",\"raw\":{\"z\":[1,2]}}";
-
-static void *decode(const char *text, enum decode_mode mode, GError **error)
-{
-    void *object = contract_new(&sample_type);
-    if (!contract_decode_text(&sample_type, object, text, strlen(text), mode, error)) {
-        contract_object_free(object);
-        return NULL;
-    }
-    return object;
-}
+#include "sample.h"
 
 static void encode_then_decode_gives_the_same_object(void)
 {
-    struct sample *object = decode(full, DECODE_CREATE, NULL);
+    struct sample *object = sample_decode(sample_full, DECODE_CREATE, NULL);
     g_assert_nonnull(object);
     g_clear_pointer(&object->token, g_free); /* write-only: does not come back */
     g_autofree char *text = contract_encode_text(&sample_type, object, ENCODE_PUBLIC);
@@ -120,7 +24,7 @@ static void encode_then_decode_gives_the_same_object(void)
 
 static void defaults_are_filled_in(void)
 {
-    struct sample *object = decode("{\"name\":\"web\"}", DECODE_CREATE, NULL);
+    struct sample *object = sample_decode("{\"name\":\"web\"}", DECODE_CREATE, NULL);
     g_assert_cmpint(object->port, ==, 8080);
     g_assert_cmpint(object->is_public, ==, 1);
     g_assert_cmpint(object->health.interval_ms, ==, 5000);
@@ -131,9 +35,9 @@ static void defaults_are_filled_in(void)
 static void findings_name_path_and_rule(void)
 {
     GError *error = NULL;
-    g_assert_null(decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
-                         "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
-                         DECODE_CREATE, &error));
+    g_assert_null(sample_decode("{\"name\":\"Web\",\"port\":70000,\"prot\":1,\"list\":[{\"interval\":\"1ms\"}],"
+                                "\"env\":{\"1A\":\"x\"},\"services\":{\"a_b\":{}}}",
+                                DECODE_CREATE, &error));
     static const char *const expected[] = {"name", "port", "prot", "list[0].interval", "env.1A", "services.a_b"};
     const GPtrArray *issues = sy_error_issues(error);
     g_assert_cmpuint(issues->len, ==, G_N_ELEMENTS(expected));
@@ -151,14 +55,14 @@ static void findings_name_path_and_rule(void)
 static void missing_required_member_is_named(void)
 {
     GError *error = NULL;
-    g_assert_null(decode("{\"port\":1}", DECODE_CREATE, &error));
+    g_assert_null(sample_decode("{\"port\":1}", DECODE_CREATE, &error));
     g_assert_cmpstr(error->message, ==, "name: is missing");
     g_error_free(error);
 }
 
 static void patch_changes_only_what_is_named(void)
 {
-    struct sample *object = decode(full, DECODE_CREATE, NULL);
+    struct sample *object = sample_decode(sample_full, DECODE_CREATE, NULL);
     GError *error = NULL;
     const char *patch = "{\"port\":9,\"memory\":null,\"health\":{\"interval\":\"3s\"},\"name\":\"web\"}";
     bool ok = contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error);
@@ -174,7 +78,7 @@ static void patch_changes_only_what_is_named(void)
 
 static void patch_refuses_an_immutable_change(void)
 {
-    struct sample *object = decode(full, DECODE_CREATE, NULL);
+    struct sample *object = sample_decode(sample_full, DECODE_CREATE, NULL);
     GError *error = NULL;
     const char *patch = "{\"name\":\"other\"}";
     g_assert_false(contract_decode_text(&sample_type, object, patch, strlen(patch), DECODE_PATCH, &error));
@@ -186,7 +90,8 @@ static void patch_refuses_an_immutable_change(void)
 
 static void text_mode_reads_scalars_as_text(void)
 {
-    struct sample *object = decode("{\"name\":\"web\",\"port\":\"none\",\"public\":\"false\"}", DECODE_TEXT, NULL);
+    struct sample *object =
+        sample_decode("{\"name\":\"web\",\"port\":\"none\",\"public\":\"false\"}", DECODE_TEXT, NULL);
     g_assert_nonnull(object);
     g_assert_cmpint(object->port, ==, 0);
     g_assert_cmpint(object->is_public, ==, 0);
@@ -196,17 +101,17 @@ static void text_mode_reads_scalars_as_text(void)
 /* A worker has no port: what is stored says none, what the API replies says 0, and the command line reads that. */
 static void what_none_means_is_read_back(void)
 {
-    struct sample *object = decode("{\"name\":\"web\",\"port\":\"none\"}", DECODE_CREATE, NULL);
+    struct sample *object = sample_decode("{\"name\":\"web\",\"port\":\"none\"}", DECODE_CREATE, NULL);
     for (int view = ENCODE_PUBLIC; view <= ENCODE_STORED; view++) {
         g_autofree char *text = contract_encode_text(&sample_type, object, (enum encode_view)view);
         GError *failure = NULL;
-        struct sample *again = decode(text, DECODE_STORED, &failure);
+        struct sample *again = sample_decode(text, DECODE_STORED, &failure);
         g_assert_no_error(failure);
         g_assert_cmpint(again->port, ==, 0);
         contract_object_free(again);
     }
     GError *error = NULL;
-    g_assert_null(decode("{\"name\":\"web\",\"port\":0}", DECODE_CREATE, &error));
+    g_assert_null(sample_decode("{\"name\":\"web\",\"port\":0}", DECODE_CREATE, &error));
     g_assert_cmpstr(error->message, ==, "port: must be 1..65535");
     g_error_free(error);
     contract_object_free(object);
@@ -214,7 +119,7 @@ static void what_none_means_is_read_back(void)
 
 static void secret_and_internal_fields_are_never_encoded(void)
 {
-    struct sample *object = decode(full, DECODE_CREATE, NULL);
+    struct sample *object = sample_decode(sample_full, DECODE_CREATE, NULL);
     object->revision = 7;
     for (int view = ENCODE_PUBLIC; view <= ENCODE_STORED; view++) {
         g_autofree char *text = contract_encode_text(&sample_type, object, (enum encode_view)view);
@@ -226,7 +131,7 @@ static void secret_and_internal_fields_are_never_encoded(void)
 
 static void every_column_survives_the_database(void)
 {
-    struct sample *object = decode(full, DECODE_CREATE, NULL);
+    struct sample *object = sample_decode(sample_full, DECODE_CREATE, NULL);
     object->created_us = 1700000000000000;
     struct sample *again = contract_new(&sample_type);
     for (size_t i = 0; i < contract_n_columns(&sample_type); i++) {
@@ -244,29 +149,29 @@ static void every_column_survives_the_database(void)
 /* 3.0 is an integer to JSON Schema. */
 static void whole_numbers_are_integers_however_written(void)
 {
-    struct sample *object = decode("{\"name\":\"web\",\"port\":81.0}", DECODE_CREATE, NULL);
+    struct sample *object = sample_decode("{\"name\":\"web\",\"port\":81.0}", DECODE_CREATE, NULL);
     g_assert_nonnull(object);
     g_assert_cmpint(object->port, ==, 81);
     contract_object_free(object);
     static const char *const others[] = {"81.5", "1e300", "-1e300", "9007199254740993.0", "0.0"};
     for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
         g_autofree char *text = g_strdup_printf("{\"name\":\"web\",\"port\":%s}", others[i]);
-        g_assert_null(decode(text, DECODE_CREATE, NULL));
+        g_assert_null(sample_decode(text, DECODE_CREATE, NULL));
     }
 }
 
 /* A later version may have stored names that this one does not know: they are read, and grant nothing. */
 static void names_in_a_list_are_checked_unless_stored(void)
 {
-    struct sample *object = decode("{\"name\":\"web\",\"scopes\":[\"auto\"]}", DECODE_CREATE, NULL);
+    struct sample *object = sample_decode("{\"name\":\"web\",\"scopes\":[\"auto\"]}", DECODE_CREATE, NULL);
     g_assert_nonnull(object);
     contract_object_free(object);
     const char *unknown = "{\"name\":\"web\",\"scopes\":[\"auto\",\"later\"]}";
     GError *error = NULL;
-    g_assert_null(decode(unknown, DECODE_CREATE, &error));
+    g_assert_null(sample_decode(unknown, DECODE_CREATE, &error));
     g_assert_cmpstr(error->message, ==, "scopes[1]: must be one of auto, dockerfile");
     g_error_free(error);
-    object = decode(unknown, DECODE_STORED, NULL);
+    object = sample_decode(unknown, DECODE_STORED, NULL);
     g_assert_nonnull(object);
     g_assert_cmpstr(object->scopes[1], ==, "later");
     contract_object_free(object);
@@ -285,7 +190,7 @@ static void hostile_json_is_refused(void)
         deep->str, "{\"name\":\"a\",\"name\":\"b\"}", "{\"name\":\"\\u0000\"}", "", "[1", "{\"name\":\"\xff\"}"};
     for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
         GError *error = NULL;
-        g_assert_null(decode(texts[i], DECODE_CREATE, &error));
+        g_assert_null(sample_decode(texts[i], DECODE_CREATE, &error));
         g_assert_cmpint((int)sy_error_code(error), ==, SY_INVALID_JSON);
         g_error_free(error);
     }

@@ -142,6 +142,30 @@ static void processes_are_told_apart(void)
     g_assert_false(edge_parse_processes("# workers\n", 10, &processes, &error));
 }
 
+/* Another version may write more, other or less than we know. */
+static void odd_rows_of_processes_are_passed_over(void)
+{
+    static const char text[] =
+        "# <PID> <type>\r\n\r\n5462 master 3 2 days 2.8\r\nnonsense worker 0\r\n0 worker 0 x\r\n12 worker\r\n"
+        "27 program 0 0d00h00m04s -\r\n28 worker 0 0d00h00m04s 2.8\r\n";
+    g_autoptr(GError) error = NULL;
+    struct edge_processes processes = {0};
+    g_assert_true(edge_parse_processes(text, strlen(text), &processes, &error));
+    g_assert_no_error(error);
+    g_assert_cmpint(processes.master, ==, 5462);
+    g_assert_cmpint(processes.reloads, ==, 3);
+    g_assert_cmpint(processes.failed_reloads, ==, 0);
+    g_assert_cmpint(processes.uptime_seconds, ==, 0);
+    g_assert_cmpint(processes.worker, ==, 28);
+    g_assert_cmpint(processes.n_old, ==, 0);
+    static const char *const uptimes[] = {"", "1d", "1d2h", "d1h2m3s", "9999999d00h00m00s", "1h2m3s4d"};
+    for (size_t i = 0; i < G_N_ELEMENTS(uptimes); i++) {
+        g_autofree char *line = g_strdup_printf("5 master 0 %s\n", uptimes[i]);
+        g_assert_true(edge_parse_processes(line, strlen(line), &processes, &error));
+        g_assert_cmpint(processes.uptime_seconds, ==, 0);
+    }
+}
+
 static void more_old_workers_than_room_are_not_overrun(void)
 {
     g_autoptr(GError) error = NULL;
@@ -221,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/reply/states", server_states_give_address_port_and_admin_bits);
     g_test_add_func("/edge/reply/info", info_gives_version_pid_and_description);
     g_test_add_func("/edge/reply/processes", processes_are_told_apart);
+    g_test_add_func("/edge/reply/odd_processes", odd_rows_of_processes_are_passed_over);
     g_test_add_func("/edge/reply/many", more_old_workers_than_room_are_not_overrun);
     g_test_add_func("/edge/reply/map", map_gives_hosts);
     g_test_add_func("/edge/reply/difference", additions_come_before_drains_and_removals);

@@ -69,15 +69,25 @@ static bool read_request(struct connection *connection, GString *request)
     return true;
 }
 
+static bool fits(const struct peer_reply *reply, int *n_used, const char *request)
+{
+    return strstr(request, reply->needle) != NULL && (g_atomic_int_add(n_used, 1) < reply->most || reply->most == 0);
+}
+
 static bool answer(struct connection *connection, const char *request)
 {
     static const struct peer_reply nothing = {.status = 404, .body = "{\"message\":\"no such thing\"}"};
     const struct peer_reply *reply = connection->peer->replies;
-    while (reply != NULL && reply->needle != NULL && strstr(request, reply->needle) == NULL) {
+    int *n_used = connection->peer->n_used;
+    while (reply != NULL && reply->needle != NULL && !fits(reply, n_used, request)) {
         reply++;
+        n_used++;
     }
     if (reply == NULL || reply->needle == NULL) {
         reply = &nothing;
+    }
+    if (reply->status == PEER_SILENCE) {
+        return true;
     }
     size_t length = reply->length > 0 ? reply->length : strlen(reply->body);
     g_autofree char *head =

@@ -15,17 +15,22 @@ enum peer_manner {
     PEER_BREAK_STREAMS, /* by the table; any other path than /version breaks off in the middle of a chunk */
 };
 
+#define PEER_REPLIES 16
+#define PEER_SILENCE 0 /* as a status: no answer */
+
 struct peer_reply {
     const char *needle; /* in the request line */
     int status;
     const char *body;
     size_t length; /* 0: strlen */
+    int most;      /* answers so often, then the next that fits does; 0: always */
 };
 
 struct peer {
     char *folder, *path, *endpoint;
     int manner;                       /* enum peer_manner; may change while it runs */
-    const struct peer_reply *replies; /* ended by needle == NULL */
+    const struct peer_reply *replies; /* ended by needle == NULL; at most PEER_REPLIES */
+    int n_used[PEER_REPLIES];
     int listener;
     int stopping;
     int n_connections, n_requests;
