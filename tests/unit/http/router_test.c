@@ -104,6 +104,10 @@ static void bad_tables_are_refused(void)
         {ROUTE("GET", "/a"), ROUTE("GET", "/{}")},
         {ROUTE("GET", "/a"), ROUTE("GET", "/{x")},
         {ROUTE("GET", "/a"), ROUTE("GET", "/{x}/{x}")},
+        {ROUTE("GET", "/a"), ROUTE("GET", "/{xyz")},
+        {ROUTE("GET", "/a"), ROUTE("GET", "/{1}/{2}/{3}/{4}/{5}")},
+        {ROUTE("GET", "/a"), ROUTE(NULL, "/b")},
+        {ROUTE("GET", "/a"), ROUTE("GET", NULL)},
         {ROUTE("GET", "/a"), {.method = "GET", .path = "/b", .handler = handler}},
         {ROUTE("GET", "/a"), {.method = "GET", .path = "/b", .flags = ROUTE_PUBLIC}},
         {ROUTE("GET", "/a"),
@@ -121,6 +125,18 @@ static void bad_tables_are_refused(void)
     }
 }
 
+static void a_head_route_of_its_own_is_named_once(void)
+{
+    static const struct route own[] = {ROUTE("HEAD", "/a"), ROUTE("GET", "/a")};
+    struct router *router = router_new(own, G_N_ELEMENTS(own), NULL);
+    struct router_match match;
+    g_assert_cmpint(router_find(router, "HEAD", "/a", &match), ==, ROUTER_FOUND);
+    g_assert_cmpuint(match.index, ==, 0);
+    g_assert_cmpint(router_find(router, "PUT", "/a", &match), ==, ROUTER_NO_METHOD);
+    g_assert_cmpstr(match.allow, ==, "GET, HEAD");
+    router_free(router);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -128,5 +144,6 @@ int main(int argc, char **argv)
     ADD(finds_what_is_there);
     ADD(names_its_parameters_and_methods);
     ADD(bad_tables_are_refused);
+    ADD(a_head_route_of_its_own_is_named_once);
     return g_test_run();
 }
