@@ -345,7 +345,7 @@ static bool is_good_id(const char *text)
             return false;
         }
     }
-    return n >= 1 && n <= REQUEST_ID_MAX && text[n] == '\0';
+    return n >= 1 && text[n] == '\0';
 }
 
 static void choose_id(struct request *request)
