@@ -9,7 +9,7 @@
 #define HOST "Host: localhost\r\n"
 #define KEY "Idempotency-Key: k\r\n"
 
-/* Written by the only worker and the only loop, one request at a time; read when its reply is there. */
+/* Written by the worker and the loop; all under lock, but the server. */
 struct world {
     GMutex lock;
     struct server *server;

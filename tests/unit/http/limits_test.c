@@ -142,18 +142,22 @@ static void a_parser_of_unknown_layout_is_checked_by_its_list(void)
 
 static void what_comes_after_a_time_out_is_no_request(void)
 {
+    static const char head[] = "DELETE /v1/items/1 HTTP/1.1\r\n" HOST "\r\n";
+    static const size_t cuts[] = {10, sizeof head - 3}; /* in the request line; before the blank line */
     const struct server_options options = {.request_ms = 100};
-    struct app *app = app_start(&options);
-    int fd = client_connect(app->port);
-    client_send(fd, "DELETE /v1/items/1 HTTP/1.1\r\n" HOST);
-    g_autoptr(client_reply_t) reply = client_read(fd, false);
-    assert_problem(reply, 408, "TIMEOUT", "did not arrive within 100 ms");
-    client_send(fd, "\r\n");
-    g_autoptr(client_reply_t) second = client_read(fd, false);
-    g_assert_null(second);
-    close(fd);
-    g_assert_cmpint(hits(app), ==, 0);
-    app_stop(app);
+    for (size_t i = 0; i < G_N_ELEMENTS(cuts); i++) {
+        struct app *app = app_start(&options);
+        int fd = client_connect(app->port);
+        client_send_bytes(fd, head, cuts[i]);
+        g_autoptr(client_reply_t) reply = client_read(fd, false);
+        assert_problem(reply, 408, "TIMEOUT", "did not arrive within 100 ms");
+        client_send(fd, head + cuts[i]);
+        g_autoptr(client_reply_t) second = client_read(fd, false);
+        g_assert_null(second);
+        close(fd);
+        g_assert_cmpint(hits(app), ==, 0);
+        app_stop(app);
+    }
 }
 
 static void an_id_is_taken_over_up_to_64_letters(void)
@@ -444,14 +448,19 @@ static void an_upload_is_refused_before_its_first_piece(void)
 
 static void an_upload_that_is_refused_half_way_ends_there(void)
 {
-    static const size_t lengths[] = {10, 300000}; /* at its end; at its first piece */
-    for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+    static const struct {
+        size_t length;
+        const char *calls;
+    } cases[] = {{0, "authenticate authorise first last"}, /* at its end */
+                 {10, "authenticate authorise first"},     /* at what was left for its end */
+                 {300000, "authenticate authorise first"}};
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct app *app = app_start(NULL);
         app->must_fail_body = true;
-        g_autoptr(GString) body = make_bytes(lengths[i]);
+        g_autoptr(GString) body = make_bytes(cases[i].length);
         g_autoptr(client_reply_t) reply = upload_sized(app, TOKEN, body);
         assert_problem(reply, 400, "SOURCE_REFUSED", "not this body");
-        assert_calls(app, "authenticate authorise first");
+        assert_calls(app, cases[i].calls);
         wait_until(is_state_freed, app);
         app_stop(app);
     }
