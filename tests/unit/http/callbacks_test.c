@@ -148,6 +148,11 @@ static bool take_piece(struct request *request, const void *bytes, size_t length
     return true;
 }
 
+static bool refuse_upload(struct request *request, GError **error)
+{
+    return sy_fail(error, SY_SOURCE_REFUSED, "all of it");
+}
+
 /* --- callbacks ------------------------------------------------------------------------------------------------------- */
 
 static bool let_in(struct request *request, const char *authorization, struct caller *ret_caller, GError **error)
@@ -204,6 +209,11 @@ static const struct route routes[] = {
      .handler = describe,
      .body = take_piece,
      .operation_id = "upload"},
+    {.method = "PUT",
+     .path = "/refused",
+     .flags = ROUTE_PUBLIC | ROUTE_BODY_STREAM,
+     .handler = refuse_upload,
+     .body = take_piece},
     {.method = "GET", .path = "/closed", .permission = "p", .handler = describe, .operation_id = "describe"},
 };
 
@@ -304,6 +314,16 @@ static void a_public_upload_asks_for_nobody(void)
     g_autoptr(client_reply_t) wrong = ask(world, "PUT /upload?a=b", "Content-Length: 1\r\n");
     g_assert_cmpint(wrong->status, ==, 400);
     assert_contains(wrong->body->str, "\"path\":\"query.a\"");
+    world_stop(world);
+}
+
+static void an_upload_may_be_refused_when_all_of_it_is_there(void)
+{
+    struct world *world = world_start(&all);
+    g_autoptr(client_reply_t) reply = ask(world, "PUT /refused", "Content-Length: 1\r\n\r\nx");
+    g_assert_cmpint(reply->status, ==, 400);
+    assert_contains(reply->body->str, "\"code\":\"SOURCE_REFUSED\"");
+    assert_contains(reply->body->str, "all of it");
     world_stop(world);
 }
 
@@ -462,6 +482,7 @@ int main(int argc, char **argv)
     ADD(without_both_callbacks_a_guarded_route_is_refused);
     ADD(a_handler_sees_what_was_asked_and_by_whom);
     ADD(a_public_upload_asks_for_nobody);
+    ADD(an_upload_may_be_refused_when_all_of_it_is_there);
     ADD(every_reply_is_told_even_to_what_has_no_path);
     ADD(only_what_would_be_the_same_again_is_kept);
     ADD(a_stream_is_never_kept);

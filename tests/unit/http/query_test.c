@@ -272,6 +272,11 @@ static void other_texts_are_no_cursors(void)
     g_assert_null(cursor_decode("", NULL));
 }
 
+static void a_request_that_never_was_may_be_freed(void)
+{
+    request_free(NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -284,6 +289,7 @@ int main(int argc, char **argv)
     g_test_add_func("/query/many_parameters_are_refused", many_parameters_are_refused);
     g_test_add_func("/path/path_parameters_are_decoded", path_parameters_are_decoded);
     g_test_add_func("/path/path_parameters_that_are_no_text_are_refused", path_parameters_that_are_no_text_are_refused);
+    g_test_add_func("/path/a_request_that_never_was_may_be_freed", a_request_that_never_was_may_be_freed);
     g_test_add_func("/cursor/cursors_come_back", cursors_come_back);
     g_test_add_func("/cursor/other_texts_are_no_cursors", other_texts_are_no_cursors);
     return g_test_run();
