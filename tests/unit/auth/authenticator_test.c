@@ -387,6 +387,9 @@ static void a_broken_store_is_not_a_wrong_token(struct fixture *fixture)
         g_assert_false(g_error_matches(error, SY_ERROR, SY_NOT_SIGNED_IN));
         g_assert_false(g_error_matches(error, SY_ERROR, SY_RATE_LIMITED));
     }
+    /* What cannot be a token is told without asking. */
+    g_autofree char *other = g_strconcat("Bearer Enclii_", made.header + strlen("Bearer " TOKEN_PREFIX), NULL);
+    keep_out(&world, other, "b", NOW_US, SY_NOT_SIGNED_IN);
     fixture_execute(fixture, "ALTER TABLE elsewhere RENAME TO tokens");
     principal_free(let_in(&world, made.header, "a", NOW_US));
     made_clear(&made);

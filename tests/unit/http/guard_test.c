@@ -184,6 +184,7 @@ static void a_list_that_does_not_fit_the_bytes_is_refused(void)
         LINE("the value lies before the name", "X\0 a\0\0\0\0", -2),
         LINE("the value lies in the name", "X\0 a\0\0\0\0", 0),
         LINE("the value lies past the head", "X\0 a\0\0\0\0", 9),
+        LINE("only blanks up to a value past the head", "X\0   ", 6),
         LINE("something stands before the value", "X\0ba\0\0\0\0", 3),
         LINE("no blank line at the end", "X\0 a\0\0", 3),
         LINE("half a blank line at the end", "X\0 a\0\0\0", 3),
