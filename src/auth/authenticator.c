@@ -212,7 +212,7 @@ static struct principal *principal_of(const struct token *token)
     struct principal *principal = g_new0(struct principal, 1);
     principal->name = g_strdup_printf("token:%s", token->name);
     principal->id = g_strdup_printf("token:%s", token->id);
-    for (char **scope = token->scopes; scope != NULL && *scope != NULL; scope++) {
+    for (char **scope = token->scopes; *scope != NULL; scope++) {
         principal->level = MAX(principal->level, scope_level_from_name(*scope));
     }
     principal->organization_id = g_strdup(token->organization_id);

@@ -25,10 +25,10 @@ bool request_check_content_type(const struct request *request, GError **error)
 bool request_decode_body(struct request *request, GError **error)
 {
     const struct route *route = request->route;
-    if (route->request == NULL || (route->flags & ROUTE_BODY_STREAM) != 0) {
+    if (route->request == NULL) {
         return true;
     }
-    if (request->body == NULL || request->body->len == 0) {
+    if (request->body == NULL) {
         if ((route->flags & ROUTE_BODY_OPTIONAL) != 0) {
             return true;
         }
@@ -51,11 +51,6 @@ bool request_decode_body(struct request *request, GError **error)
 const void *request_body(const struct request *request)
 {
     return request->object;
-}
-
-void *request_body_take(struct request *request)
-{
-    return g_steal_pointer(&request->object);
 }
 
 const json_t *request_json(const struct request *request)

@@ -1,11 +1,8 @@
 #include "http/frame.h"
 
-/* Bytes of the header with mask, or 0 while it is incomplete. */
+/* Bytes of the header with mask, or 0 while it is incomplete; the first two bytes are there. */
 static size_t header_length(const uint8_t *bytes, size_t length)
 {
-    if (length < 2) {
-        return 0;
-    }
     unsigned short_length = bytes[1] & 0x7f;
     size_t extra = short_length == 127 ? 8 : (short_length == 126 ? 2 : 0);
     size_t total = 2 + extra + 4;

@@ -312,9 +312,6 @@ void reply_raw(struct connection *connection, const struct request *request, con
     if (id != NULL) {
         g_string_append_printf(out, "X-Request-Id: %s\r\n", id);
     }
-    if (status == 503 || status == 429) {
-        g_string_append(out, "Retry-After: 1\r\n");
-    }
     append_headers(out, request);
     g_string_append_printf(out, "\r\n%s", body->str);
     g_string_free(body, TRUE);

@@ -168,7 +168,6 @@ bool request_peer(const struct request *request, uid_t *ret_uid, gid_t *ret_gid,
 /* True when the client has hung up or the server is about to end: a long handler may stop. */
 bool request_is_abandoned(const struct request *request);
 const void *request_body(const struct request *request);   /* decoded struct of route->request; NULL when none */
-void *request_body_take(struct request *request);          /* contract_free with route->request */
 const json_t *request_json(const struct request *request); /* the undecoded body, for PATCH: apply it to the row */
 void *request_state(const struct request *request); /* one pointer per request: of body_fn, or of idempotency_begin */
 void request_set_state(struct request *request, void *state, GDestroyNotify destroy);

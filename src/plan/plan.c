@@ -129,9 +129,10 @@ static bool is_fresh(const struct planner *planner, const struct observed_instan
     return planner->fresh[instance - planner->input->instances];
 }
 
+/* Asked about fresh instances only: something is desired. */
 static bool needs_edge(const struct planner *planner)
 {
-    return planner->input->desired != NULL && deployment_needs_edge(planner->input->desired);
+    return deployment_needs_edge(planner->input->desired);
 }
 
 static bool is_serving(const struct planner *planner, const struct observed_instance *instance)
@@ -333,7 +334,7 @@ static void wait_for_edge(struct planner *planner, const struct observed_instanc
 
 static void plan_gate(struct planner *planner)
 {
-    bool all_healthy = planner->n_healthy == planner->want && planner->n_fresh == planner->want;
+    bool all_healthy = planner->n_healthy == planner->want; /* at most one is fresh per slot */
     for (size_t i = 0; i < planner->input->n_instances; i++) {
         const struct observed_instance *instance = &planner->input->instances[i];
         if (is_fresh(planner, instance) && instance->row->state == INSTANCE_ROUTED && !is_serving(planner, instance)) {

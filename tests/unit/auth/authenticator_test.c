@@ -1,6 +1,5 @@
-/* Tokens and socket peers, against both databases with the real schema. */
+/* Tokens, against both databases with the real schema; socket peers have a file of their own. */
 #include <string.h>
-#include <unistd.h>
 
 #include "auth/authenticator.h"
 #include "base/id.h"
@@ -177,6 +176,43 @@ static void unknown_scopes_allow_nothing(struct fixture *fixture)
     world_close(&world);
 }
 
+static void the_widest_scope_counts_wherever_it_stands(struct fixture *fixture)
+{
+    static const struct {
+        const char *scopes;
+        enum scope_level level;
+    } cases[] = {{"admin,read", SCOPE_ADMIN}, {"read,deploy,read", SCOPE_DEPLOY}, {"read", SCOPE_READ}};
+    struct world world = world_open(fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *name = g_strdup_printf("t%zu", i);
+        struct made made = add_token(&world, name, cases[i].scopes, NULL, CONTRACT_ABSENT);
+        struct principal *principal = let_in(&world, made.header, "a", NOW_US);
+        g_test_message("'%s'", cases[i].scopes);
+        g_assert_cmpint(principal->level, ==, cases[i].level);
+        principal_free(principal);
+        made_clear(&made);
+    }
+    world_close(&world);
+}
+
+/* Somebody wrote into the database: no fault of who asks, and no right either. */
+static void a_row_without_scopes_lets_nobody_in(struct fixture *fixture)
+{
+    static const char *const stored[] = {"[]", "null", "{}", "\"admin\"", "admin", ""};
+    struct world world = world_open(fixture);
+    struct made made = add_token(&world, "ci", "admin", NULL, CONTRACT_ABSENT);
+    for (size_t i = 0; i < G_N_ELEMENTS(stored); i++) {
+        g_autofree char *text = g_strdup_printf("UPDATE tokens SET scopes = '%s'", stored[i]);
+        fixture_execute(fixture, text);
+        g_autoptr(GError) error = NULL;
+        g_test_message("%s", stored[i]);
+        g_assert_null(authenticate_token(world.authenticator, made.header, "a", NOW_US, &error));
+        g_assert_error(error, SY_ERROR, SY_STORE_FAILED);
+    }
+    made_clear(&made);
+    world_close(&world);
+}
+
 static void what_is_not_a_token_is_refused(struct fixture *fixture)
 {
     struct world world = world_open(fixture);
@@ -190,6 +226,7 @@ static void what_is_not_a_token_is_refused(struct fixture *fixture)
     }
     g_ptr_array_add(headers, g_strdup(raw));
     g_ptr_array_add(headers, g_strconcat("Bearer ", made.hash, NULL));
+    g_ptr_array_add(headers, g_strconcat("Bearer Enclii_", raw + strlen(TOKEN_PREFIX), NULL));
     g_ptr_array_add(headers, g_strconcat(made.header, "0", NULL));
     g_ptr_array_add(headers, g_strconcat(made.header, " ", NULL));
     g_ptr_array_add(headers, g_strndup(made.header, strlen(made.header) - 1));
@@ -272,6 +309,72 @@ static void guessing_is_slowed_down(struct fixture *fixture)
     world_close(&world);
 }
 
+/* What strangers can fill has an end: ten thousand addresses, then all are forgotten. */
+static void failures_of_very_many_addresses_are_forgotten(struct fixture *fixture)
+{
+    struct world world = world_open(fixture);
+    for (int i = 0; i <= AUTH_MAX_FAILURES; i++) {
+        keep_out(&world, "nonsense", "guesser", NOW_US, SY_NOT_SIGNED_IN);
+    }
+    for (int i = 1; i < 10000; i++) {
+        g_autofree char *address = g_strdup_printf("%d", i);
+        keep_out(&world, "nonsense", address, NOW_US, SY_NOT_SIGNED_IN);
+    }
+    keep_out(&world, "nonsense", "guesser", NOW_US, SY_RATE_LIMITED);
+    keep_out(&world, "nonsense", "one more", NOW_US, SY_NOT_SIGNED_IN);
+    keep_out(&world, "nonsense", "guesser", NOW_US, SY_NOT_SIGNED_IN);
+    world_close(&world);
+}
+
+struct crowd {
+    struct world *world;
+    char *raws[10000];
+};
+
+static bool insert_crowd(struct tx *tx, void *arg, GError **error)
+{
+    struct crowd *crowd = arg;
+    for (size_t i = 0; i < G_N_ELEMENTS(crowd->raws); i++) {
+        g_autoptr(token_t) token = contract_new(&token_type);
+        g_free(crowd->raws[i]);
+        crowd->raws[i] = token_make(&token->hash, &token->prefix);
+        token->id = uuid_new();
+        token->organization_id = g_strdup(crowd->world->organization_id);
+        token->name = g_strdup_printf("t%zu", i);
+        token->scopes = g_strsplit("read", ",", -1);
+        token->last_used_us = NOW_US; /* so that nothing is written when it comes */
+        token->created_us = NOW_US;
+        if (!token_insert(tx, token, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* On one database: it is not what is told here. */
+static void what_is_remembered_of_very_many_tokens_is_forgotten(struct fixture *fixture)
+{
+    struct world world = world_open(fixture);
+    struct made made = add_token(&world, "first", "admin", NULL, CONTRACT_ABSENT);
+    g_autofree struct crowd *crowd = g_new0(struct crowd, 1);
+    crowd->world = &world;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(store_write(world.store, "insert_crowd", insert_crowd, crowd, &error));
+    principal_free(let_in(&world, made.header, "a", NOW_US));
+    revoke_token(&world, &made);
+    for (size_t i = 0; i < G_N_ELEMENTS(crowd->raws); i++) {
+        if (i == G_N_ELEMENTS(crowd->raws) - 1) {
+            principal_free(let_in(&world, made.header, "a", NOW_US)); /* the cache is full, and still has it */
+        }
+        g_autofree char *header = g_strconcat("Bearer ", crowd->raws[i], NULL);
+        principal_free(let_in(&world, header, "a", NOW_US));
+        g_free(crowd->raws[i]);
+    }
+    keep_out(&world, made.header, "a", NOW_US, SY_NOT_SIGNED_IN);
+    made_clear(&made);
+    world_close(&world);
+}
+
 /* A database that does not answer is no fault of who asks. */
 static void a_broken_store_is_not_a_wrong_token(struct fixture *fixture)
 {
@@ -284,6 +387,9 @@ static void a_broken_store_is_not_a_wrong_token(struct fixture *fixture)
         g_assert_false(g_error_matches(error, SY_ERROR, SY_NOT_SIGNED_IN));
         g_assert_false(g_error_matches(error, SY_ERROR, SY_RATE_LIMITED));
     }
+    /* What cannot be a token is told without asking. */
+    g_autofree char *other = g_strconcat("Bearer Enclii_", made.header + strlen("Bearer " TOKEN_PREFIX), NULL);
+    keep_out(&world, other, "b", NOW_US, SY_NOT_SIGNED_IN);
     fixture_execute(fixture, "ALTER TABLE elsewhere RENAME TO tokens");
     principal_free(let_in(&world, made.header, "a", NOW_US));
     made_clear(&made);
@@ -367,39 +473,6 @@ static void many_may_come_at_once(struct fixture *fixture)
     world_close(&world);
 }
 
-/* --- the unix socket ------------------------------------------------------------------------------------------------------ */
-
-#define STRANGER 54321
-
-static void peers_are_administrators_or_nobody(void)
-{
-    struct authenticator *authenticator = authenticator_new(NULL, "organization", "root");
-    g_autoptr(GError) error = NULL;
-    struct principal *root = authenticate_peer(authenticator, 0, 0, &error);
-    g_assert_cmpstr(root->name, ==, "socket:root");
-    g_assert_cmpint(root->level, ==, SCOPE_ADMIN);
-    g_assert_cmpstr(root->organization_id, ==, "organization");
-    principal_free(root);
-    struct principal *member = authenticate_peer(authenticator, STRANGER, 0, &error); /* its group is the group */
-    g_assert_cmpstr(member->name, ==, "socket:54321");
-    principal_free(member);
-    principal_free(authenticate_peer(authenticator, getuid(), getgid(), &error));
-    g_assert_no_error(error);
-    g_assert_null(authenticate_peer(authenticator, STRANGER, STRANGER, &error));
-    g_assert_error(error, SY_ERROR, SY_NOT_SIGNED_IN);
-    g_assert_nonnull(strstr(sy_error_hint(error), "usermod -aG root"));
-    authenticator_free(authenticator);
-}
-
-static void a_group_that_is_not_there_lets_nobody_in(void)
-{
-    struct authenticator *authenticator = authenticator_new(NULL, "organization", "no-such-group");
-    g_autoptr(GError) error = NULL;
-    g_assert_null(authenticate_peer(authenticator, STRANGER, 0, &error));
-    g_assert_error(error, SY_ERROR, SY_NOT_SIGNED_IN);
-    authenticator_free(authenticator);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -407,16 +480,19 @@ int main(int argc, char **argv)
     ADD(a_good_token_says_who_it_is);
     ADD(a_token_of_a_project_is_bound_to_it);
     ADD(unknown_scopes_allow_nothing);
+    ADD(the_widest_scope_counts_wherever_it_stands);
+    ADD(a_row_without_scopes_lets_nobody_in);
     ADD(what_is_not_a_token_is_refused);
     ADD(a_revoked_token_dies);
     ADD(an_expired_token_is_refused);
     ADD(a_remembered_token_does_not_outlive_itself);
     ADD(guessing_is_slowed_down);
+    ADD(failures_of_very_many_addresses_are_forgotten);
+    fixture_add_unopened_on(STORE_SQLITE, "/auth/what_is_remembered_of_very_many_tokens_is_forgotten",
+                            what_is_remembered_of_very_many_tokens_is_forgotten);
     ADD(a_broken_store_is_not_a_wrong_token);
     ADD(use_is_noted_once_a_minute);
     ADD(many_may_come_at_once);
     g_test_add_func("/auth/only_the_hash_is_kept", only_the_hash_is_kept);
-    g_test_add_func("/auth/peers_are_administrators_or_nobody", peers_are_administrators_or_nobody);
-    g_test_add_func("/auth/a_group_that_is_not_there_lets_nobody_in", a_group_that_is_not_there_lets_nobody_in);
     return g_test_run();
 }

@@ -89,29 +89,35 @@ static void deployers_neither_delete_nor_hand_out_rights(void)
         g_assert_false(permission_is_granted(permission, SCOPE_DEPLOY, false));
         g_assert_true(permission_is_granted(permission, SCOPE_ADMIN, false));
     }
+    int n_grave = 0;
     for (size_t i = 0; i < n_routes; i++) {
         bool deletes = strcmp(routes[i].method, "DELETE") == 0 && strstr(routes[i].path, "/{") != NULL;
         bool is_grave = deletes && (g_str_has_suffix(routes[i].path, "/projects/{slug}") ||
                                     g_str_has_suffix(routes[i].path, "/services/{id}") ||
                                     g_str_has_suffix(routes[i].path, "/environments/{name}") ||
-                                    g_str_has_suffix(routes[i].path, "/tokens/{id}"));
+                                    g_str_has_suffix(routes[i].path, "/tokens/{token_id}"));
         g_test_message("%s %s", routes[i].method, routes[i].path);
         g_assert_true(!is_grave || !may(&routes[i], SCOPE_DEPLOY, false));
+        n_grave += is_grave;
     }
+    g_assert_cmpint(n_grave, ==, 4); /* each of the paths above is one */
 }
 
 /* A token of one project never reaches what concerns them all, even as an administrator. */
 static void tokens_of_one_project_stay_in_it(void)
 {
+    int n_global = 0;
     for (size_t i = 0; i < n_routes; i++) {
         const char *path = routes[i].path;
-        bool is_global = g_str_has_prefix(path, "/v1/tokens") || g_str_has_prefix(path, "/v1/system") ||
+        bool is_global = g_str_has_prefix(path, "/v1/user/tokens") || g_str_has_prefix(path, "/v1/system") ||
                          (strcmp(path, "/v1/projects") == 0 && strcmp(routes[i].method, "POST") == 0);
         if (is_global && !is_public(&routes[i])) {
             g_test_message("%s %s", routes[i].method, path);
             g_assert_false(may(&routes[i], SCOPE_ADMIN, true));
+            n_global++;
         }
     }
+    g_assert_cmpint(n_global, ==, 8); /* four of tokens, three of the system, and a new project */
 }
 
 static void names_of_scopes(void)
@@ -122,6 +128,10 @@ static void names_of_scopes(void)
     g_assert_cmpint(scope_level_from_name("root"), ==, SCOPE_NONE);
     g_assert_cmpint(scope_level_from_name("Admin"), ==, SCOPE_NONE);
     g_assert_cmpint(scope_level_from_name(""), ==, SCOPE_NONE);
+    for (enum scope_level level = SCOPE_READ; level <= SCOPE_ADMIN; level++) {
+        g_assert_cmpint(scope_level_from_name(scope_level_name(level)), ==, level);
+    }
+    g_assert_cmpstr(scope_level_name(SCOPE_NONE), ==, "none");
     g_assert_null(permission_find("project"));
     g_assert_null(permission_find(""));
 }

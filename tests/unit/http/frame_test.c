@@ -90,6 +90,22 @@ static void breaches_of_the_protocol_are_told(void)
     g_assert_cmpuint(used, ==, 0);
 }
 
+static void control_frames_of_125_bytes_are_read(void)
+{
+    static const enum frame_opcode opcodes[] = {FRAME_CLOSE, FRAME_PING, FRAME_PONG};
+    char payload[125];
+    memset(payload, 'p', sizeof payload);
+    for (size_t i = 0; i < G_N_ELEMENTS(opcodes); i++) {
+        struct frame frame;
+        size_t used = 0;
+        GByteArray *bytes = make_frame(0x80 | opcodes[i], payload, sizeof payload);
+        g_assert_cmpint(frame_parse(bytes->data, bytes->len, &frame, &used), ==, FRAME_OK);
+        g_assert_cmpint(frame.opcode, ==, opcodes[i]);
+        g_assert_cmpmem(frame.payload, frame.length, payload, sizeof payload);
+        g_byte_array_unref(bytes);
+    }
+}
+
 static void too_large_is_told_by_the_header(void)
 {
     uint8_t just[14] = {0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 1};
@@ -108,6 +124,7 @@ int main(int argc, char **argv)
     ADD(frames_of_every_length_are_read);
     ADD(the_example_of_the_rfc_is_read);
     ADD(breaches_of_the_protocol_are_told);
+    ADD(control_frames_of_125_bytes_are_read);
     ADD(too_large_is_told_by_the_header);
     return g_test_run();
 }

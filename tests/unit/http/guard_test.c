@@ -44,6 +44,7 @@ static void ordinary_heads_pass(void)
         {"OPTIONS * HTTP/1.1\r\nHost: a\r\n" END, -1, false},
         {"GET http://a:80/b HTTP/1.1\r\nHost: A:80\r\n" END, -1, false},
         {"GET https://a?b HTTP/1.1\r\nHost: a\r\n" END, -1, false},
+        {"GET http://a/b HTTP/1.0\r\n" END, -1, false},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
         struct guard_framing framing = {0};
@@ -142,6 +143,79 @@ static void the_list_alone_is_checked_as_well(void)
     g_assert_false(guard_check(&head, &framing, &error));
 }
 
+/* One line of a head as the parser leaves it: "X" NUL " a" NUL NUL, with the end of the head behind it. */
+struct layout {
+    const char *what;
+    const char *line;
+    size_t length;
+    ptrdiff_t value; /* where the parser's list says it begins */
+};
+
+static bool check_line(const struct layout *layout, size_t n_headers)
+{
+    static const char start[] = "GET\0/\0HTTP/1.0\0"; /* and the literal's own NUL */
+    g_autofree char *bytes = g_malloc(sizeof start + layout->length);
+    memcpy(bytes, start, sizeof start);
+    memcpy(bytes + sizeof start, layout->line, layout->length);
+    const struct guard_header header = {bytes + sizeof start, bytes + sizeof start + layout->value};
+    const struct guard_head head = {.method = bytes,
+                                    .target = bytes + 4,
+                                    .version = bytes + 6,
+                                    .end = bytes + sizeof start + layout->length,
+                                    .headers = &header,
+                                    .n_headers = n_headers};
+    struct guard_framing framing;
+    g_autoptr(GError) error = NULL;
+    bool is_fine = guard_check(&head, &framing, &error);
+    g_assert_true(is_fine || g_error_matches(error, SY_ERROR, SY_INVALID_REQUEST));
+    return is_fine;
+}
+
+/* A later release of the parser may leave another layout: what is not understood byte by byte is refused. */
+static void a_list_that_does_not_fit_the_bytes_is_refused(void)
+{
+#define LINE(what, text, value)                                                                                        \
+    {                                                                                                                  \
+        what, text, sizeof text - 1, value                                                                             \
+    }
+    static const struct layout good = LINE("good", "X\0 a\0\0\0\0", 3);
+    static const struct layout bad[] = {
+        LINE("the name has no end", "XXXXXX", 3),
+        LINE("the value lies before the name", "X\0 a\0\0\0\0", -2),
+        LINE("the value lies in the name", "X\0 a\0\0\0\0", 0),
+        LINE("the value lies past the head", "X\0 a\0\0\0\0", 9),
+        LINE("only blanks up to a value past the head", "X\0   ", 6),
+        LINE("something stands before the value", "X\0ba\0\0\0\0", 3),
+        LINE("no blank line at the end", "X\0 a\0\0", 3),
+        LINE("half a blank line at the end", "X\0 a\0\0\0", 3),
+        LINE("something stands after the head", "X\0 a\0\0\0\0Y", 3),
+    };
+    g_assert_true(check_line(&good, 1));
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_test_message("%s", bad[i].what);
+        g_assert_false(check_line(&bad[i], 1));
+    }
+}
+
+static void a_header_that_the_list_hides_is_refused(void)
+{
+    static const struct layout hidden = LINE("hidden", "X\0 a\0\0\0\0", 3);
+    g_assert_false(check_line(&hidden, 0));
+}
+
+static void a_head_that_ends_in_its_request_line_is_refused(void)
+{
+    static const char bytes[] = "GET\0/\0HTTP/1.0\0";
+    struct guard_head head = {.method = bytes, .target = bytes + 4, .version = bytes + 6};
+    struct guard_framing framing;
+    for (size_t length = 1; length <= sizeof bytes; length++) {
+        g_autoptr(GError) error = NULL;
+        head.end = bytes + length;
+        g_assert_false(guard_check(&head, &framing, &error));
+        g_assert_error(error, SY_ERROR, SY_INVALID_REQUEST);
+    }
+}
+
 static void any_single_byte_may_be_wrong(void)
 {
     static const char good[] = START "Content-Length: 5\r\nX-Y: z\r\n" END;
@@ -180,6 +254,9 @@ int main(int argc, char **argv)
     ADD(ordinary_heads_pass);
     ADD(ambiguous_heads_are_refused);
     ADD(the_list_alone_is_checked_as_well);
+    ADD(a_list_that_does_not_fit_the_bytes_is_refused);
+    ADD(a_header_that_the_list_hides_is_refused);
+    ADD(a_head_that_ends_in_its_request_line_is_refused);
     ADD(any_single_byte_may_be_wrong);
     ADD(tokens);
     return g_test_run();

@@ -54,6 +54,10 @@ static void values_are_checked(void)
         {"limit=1=2", "type"},
         {"limit=+1", "type"},
         {"limit=%31", ""},
+        {"name=%0a", ""},
+        {"follow=false", ""},
+        {"follow=0", ""},
+        {"follow=", "type"},
         {"limit=%3", "encoding"},
         {"limit=%", "encoding"},
         {"limit=%zz", "encoding"},
@@ -87,6 +91,134 @@ static void values_are_decoded(void)
     g_assert_cmpint(request_query_int(&request, "offset", 42), ==, 42);
     g_assert_true(request_query_bool(&request, "follow"));
     g_assert_null(request_query(&request, "other"));
+}
+
+static void a_value_of_another_kind_counts_as_absent(void)
+{
+    struct request request;
+    g_autofree char *codes = check(&request, "name=7x&follow=false");
+    g_autofree char *text = request.query_text;
+    g_assert_cmpstr(codes, ==, "");
+    g_assert_cmpint(request_query_int(&request, "name", 42), ==, 42);
+    g_assert_false(request_query_bool(&request, "follow"));
+    g_assert_false(request_query_bool(&request, "name"));
+    g_assert_false(request_query_bool(&request, "absent"));
+}
+
+/* The detail of the only issue; NULL when there is none. */
+static char *detail_of(const struct route *of, const char *query)
+{
+    g_autofree char *text = g_strdup(query);
+    struct request request = {.route = of, .query_text = text};
+    g_autoptr(GError) error = NULL;
+    if (request_check_query(&request, &error)) {
+        return NULL;
+    }
+    const GPtrArray *issues = sy_error_issues(error);
+    g_assert_cmpuint(issues->len, ==, 1);
+    return g_strdup(((const struct sy_issue *)g_ptr_array_index(issues, 0))->detail);
+}
+
+static void a_near_miss_is_told_the_name(void)
+{
+    static const struct route bare = {.method = "GET", .path = "/"};
+    static const struct route dry = {.method = "POST", .path = "/", .flags = ROUTE_DRY_RUN};
+    static const struct {
+        const struct route *route;
+        const char *query, *detail;
+    } cases[] = {
+        {&route, "limti=1", "is not a parameter here; did you mean limit?"},
+        {&route, "dry_run=true", "is not a parameter here"},
+        {&bare, "dry_run=true", "is not a parameter here"},
+        {&dry, "dry_run=true", NULL},
+        {&dry, "dryrun=true", "is not a parameter here; did you mean dry_run?"},
+        {&dry, "limit=1", "is not a parameter here"},
+        {&dry, "dry_run=yes", "must be true or false"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_test_message("%s", cases[i].query);
+        g_autofree char *detail = detail_of(cases[i].route, cases[i].query);
+        g_assert_cmpstr(detail, ==, cases[i].detail);
+    }
+}
+
+static void a_table_longer_than_the_list_of_names_is_fine(void)
+{
+    struct query_parameter parameters[101] = {{0}};
+    char names[100][8];
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        g_snprintf(names[i], sizeof names[i], "p%zu", i + 1000);
+        parameters[i] = (struct query_parameter){.name = names[i], .kind = KIND_INT};
+    }
+    const struct route many = {.method = "POST", .path = "/", .query = parameters, .flags = ROUTE_DRY_RUN};
+    g_autofree char *last = detail_of(&many, "p1099=1");
+    g_assert_null(last);
+    g_autofree char *dry = detail_of(&many, "dryrun=1"); /* the last of the names all the same */
+    g_assert_cmpstr(dry, ==, "is not a parameter here; did you mean dry_run?");
+}
+
+/* --- path parameters ------------------------------------------------------------------------------------------------- */
+
+static bool no_handler(struct request *request, GError **error)
+{
+    return true;
+}
+
+static const struct route path_routes[] = {
+    {.method = "GET", .path = "/x/{a}/{b}/{c}/{d}", .flags = ROUTE_PUBLIC, .handler = no_handler},
+    {.method = "GET", .path = "/y/{a}", .flags = ROUTE_PUBLIC, .handler = no_handler},
+};
+
+/* Routes the path and decodes its parameters; request_free is not for a request without a connection. */
+static bool parse_path(struct server *server, struct request *request, const char *path, GError **error)
+{
+    struct router_match match;
+    *request = (struct request){.server = server};
+    g_assert_cmpint(router_find(server->router, "GET", path, &match), ==, ROUTER_FOUND);
+    return request_parse_path(request, &match, error);
+}
+
+static void free_parameters(struct request *request)
+{
+    for (size_t i = 0; i < ROUTE_MAX_PARAMETERS; i++) {
+        g_free(request->parameters[i]);
+    }
+}
+
+static void path_parameters_are_decoded(void)
+{
+    struct server server = {.router = router_new(path_routes, G_N_ELEMENTS(path_routes), NULL)};
+    struct request request;
+    g_assert_true(parse_path(&server, &request, "/x/1/a%2Fb/+/%c3%a4", NULL));
+    g_assert_cmpstr(request_parameter(&request, "a"), ==, "1");
+    g_assert_cmpstr(request_parameter(&request, "b"), ==, "a/b");
+    g_assert_cmpstr(request_parameter(&request, "c"), ==, "+"); /* a blank only in a query */
+    g_assert_cmpstr(request_parameter(&request, "d"), ==, "ä");
+    g_assert_null(request_parameter(&request, "e"));
+    free_parameters(&request);
+    g_assert_true(parse_path(&server, &request, "/y/1", NULL));
+    g_assert_null(request_parameter(&request, "b"));
+    free_parameters(&request);
+    router_free(server.router);
+}
+
+static void path_parameters_that_are_no_text_are_refused(void)
+{
+    static const char *const bad[] = {"%00", "%", "%4", "%zz", "%ff", "a%c3"};
+    struct server server = {.router = router_new(path_routes, G_N_ELEMENTS(path_routes), NULL)};
+    for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
+        g_autofree char *path = g_strconcat("/x/1/", bad[i], "/3/4", NULL);
+        g_autoptr(GError) error = NULL;
+        struct request request;
+        g_test_message("%s", path);
+        g_assert_false(parse_path(&server, &request, path, &error));
+        g_assert_error(error, SY_ERROR, SY_INVALID_INPUT);
+        const struct sy_issue *issue = g_ptr_array_index(sy_error_issues(error), 0);
+        g_assert_cmpstr(issue->path, ==, "b");
+        g_assert_cmpstr(issue->code, ==, "encoding");
+        free_parameters(&request);
+    }
+    router_free(server.router);
 }
 
 static void many_parameters_are_refused(void)
@@ -140,12 +272,24 @@ static void other_texts_are_no_cursors(void)
     g_assert_null(cursor_decode("", NULL));
 }
 
+static void a_request_that_never_was_may_be_freed(void)
+{
+    request_free(NULL);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/query/values_are_checked", values_are_checked);
     g_test_add_func("/query/values_are_decoded", values_are_decoded);
+    g_test_add_func("/query/a_value_of_another_kind_counts_as_absent", a_value_of_another_kind_counts_as_absent);
+    g_test_add_func("/query/a_near_miss_is_told_the_name", a_near_miss_is_told_the_name);
+    g_test_add_func("/query/a_table_longer_than_the_list_of_names_is_fine",
+                    a_table_longer_than_the_list_of_names_is_fine);
     g_test_add_func("/query/many_parameters_are_refused", many_parameters_are_refused);
+    g_test_add_func("/path/path_parameters_are_decoded", path_parameters_are_decoded);
+    g_test_add_func("/path/path_parameters_that_are_no_text_are_refused", path_parameters_that_are_no_text_are_refused);
+    g_test_add_func("/path/a_request_that_never_was_may_be_freed", a_request_that_never_was_may_be_freed);
     g_test_add_func("/cursor/cursors_come_back", cursors_come_back);
     g_test_add_func("/cursor/other_texts_are_no_cursors", other_texts_are_no_cursors);
     return g_test_run();

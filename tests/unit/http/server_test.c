@@ -244,6 +244,33 @@ static void media_type_is_checked_where_a_body_is_expected(void)
     app_stop(app);
 }
 
+static void json_is_told_by_its_media_type(void)
+{
+    static const struct {
+        const char *header;
+        int status;
+    } cases[] = {
+        {"Content-Type: application/json\r\n", 200},
+        {"Content-Type: Application/JSON; charset=utf-8\r\n", 200},
+        {"Content-Type: application/merge-patch+json\r\n", 200},
+        {"Content-Type: application/xml\r\n", 415},
+        {"Content-Type: application/jsonp\r\n", 415},
+        {"Content-Type: text/x+json\r\n", 415},
+        {"Content-Type:\r\n", 415},
+        {"", 415},
+    };
+    struct app *app = app_start(NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autofree char *text = g_strdup_printf(
+            "POST /v1/maybe HTTP/1.1\r\n" HOST "%sContent-Length: 14\r\n\r\n{\"name\":\"web\"}", cases[i].header);
+        g_autoptr(client_reply_t) reply = client_request(app->port, text);
+        g_test_message("%s -> %d", cases[i].header, reply->status);
+        g_assert_cmpint(reply->status, ==, cases[i].status);
+        assert_contains(reply->body->str, reply->status == 200 ? "\"body\"" : "must be application/json");
+    }
+    app_stop(app);
+}
+
 static void patch_hands_the_json_to_the_handler(void)
 {
     struct app *app = app_start(NULL);
@@ -436,6 +463,7 @@ int main(int argc, char **argv)
     g_test_add_func("/http/request_id_is_taken_over_or_made", request_id_is_taken_over_or_made);
     g_test_add_func("/http/media_type_is_checked_where_a_body_is_expected",
                     media_type_is_checked_where_a_body_is_expected);
+    g_test_add_func("/http/json_is_told_by_its_media_type", json_is_told_by_its_media_type);
     g_test_add_func("/http/patch_hands_the_json_to_the_handler", patch_hands_the_json_to_the_handler);
     g_test_add_func("/http/idempotency_hooks_run_around_the_handler", idempotency_hooks_run_around_the_handler);
     g_test_add_func("/http/idempotency_tells_queries_apart", idempotency_tells_queries_apart);

@@ -404,6 +404,111 @@ static void without_an_engine_nothing_is_done(void)
     scene_clear(&scene);
 }
 
+/* A worker: it has no port, and nothing of the edge is asked. */
+static void what_needs_no_edge_serves_when_it_runs(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    scene.desired.value.settings.port = 0;
+    scene.input.is_edge_ready = false;
+    struct observed_instance *fresh = scene_add(&scene, "new", INSTANCE_STARTING);
+    assert_plan(&scene, "route i0");
+    g_assert_null(strstr(find_action(&scene, ACTION_ROUTE)->reason, "traffic"));
+    plan_clear(&scene.plan);
+    row_of(&scene, fresh)->state = INSTANCE_ROUTED;
+    assert_plan(&scene, "finish");
+    plan_clear(&scene.plan);
+    scene.desired.value.settings.port = 8080; /* private: reached by its name, not through the edge */
+    scene.desired.value.settings.is_public = 0;
+    assert_plan(&scene, "finish");
+    scene_clear(&scene);
+}
+
+static void what_needs_no_edge_is_overdue_without_it(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    scene.desired.value.settings.port = 0;
+    scene.desired.started_us = NOW_US - 62 * SECOND_US;
+    scene.input.is_edge_ready = false;
+    struct observed_instance *fresh = scene_add(&scene, "new", INSTANCE_ROUTED);
+    row_of(&scene, fresh)->state_since_us = NOW_US - 61 * SECOND_US;
+    fresh->container = CONTAINER_RESTARTING;
+    assert_plan(&scene, "fail i0");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->error_code, ==, "HEALTH_FAILED");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->reason, ==,
+                    "instance i0 was healthy, but does not serve: it ended by itself");
+    scene_clear(&scene);
+}
+
+static void one_that_never_started_fails_with_the_words_of_the_engine(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    struct observed_instance *fresh = scene_add(&scene, "new", INSTANCE_CREATED);
+    fresh->container = CONTAINER_MISSING;
+    row_of(&scene, fresh)->restarts = 3;
+    assert_plan(&scene, "fail i0");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->error_code, ==, "DEPLOY_FAILED");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->reason, ==,
+                    "instance i0 could not be started: the container engine refused");
+    plan_clear(&scene.plan);
+    row_of(&scene, fresh)->health_detail = (char *)"no such image";
+    assert_plan(&scene, "fail i0");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->reason, ==, "instance i0 could not be started: no such image");
+    scene_clear(&scene);
+}
+
+static void an_empty_release_command_is_none(void)
+{
+    struct scene scene;
+    char *command[] = {NULL};
+    scene_init(&scene);
+    scene.desired.value.settings.release = command;
+    assert_plan(&scene, "create");
+    scene_clear(&scene);
+}
+
+static void an_empty_list_of_volumes_is_no_volume(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    g_ptr_array_set_size(scene.volumes, 0);
+    scene.desired.value.settings.volumes = scene.volumes;
+    scene_add(&scene, "old", INSTANCE_ROUTED);
+    assert_plan(&scene, "create"); /* beside the old one, which goes on serving */
+    scene_clear(&scene);
+}
+
+static void without_anything_wanted_a_failure_stays_to_be_seen(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    scene.input.desired = NULL;
+    scene.pair.status = PAIR_FAILED;
+    scene.pair.status_reason = (char *)"the gate";
+    assert_plan(&scene, "");
+    g_assert_cmpint(scene.plan.status, ==, PAIR_FAILED);
+    g_assert_cmpstr(scene.plan.status_reason, ==, "the gate");
+    plan_clear(&scene.plan);
+    scene.pair.status = PAIR_RUNNING;
+    assert_plan(&scene, "");
+    g_assert_cmpint(scene.plan.status, ==, PAIR_IDLE);
+    g_assert_null(scene.plan.status_reason);
+    scene_clear(&scene);
+}
+
+static void a_plan_may_be_cleared_twice(void)
+{
+    struct scene scene;
+    scene_init(&scene);
+    assert_plan(&scene, "create");
+    plan_clear(&scene.plan);
+    g_assert_null(scene.plan.actions);
+    g_assert_null(scene.plan.status_reason);
+    scene_clear(&scene);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -424,6 +529,13 @@ int main(int argc, char **argv)
     ADD(draining_ends_when_idle_or_when_its_time_is_over);
     ADD(one_that_is_down_for_long_is_looked_at_seldom);
     ADD(a_crashed_one_that_is_healthy_again_is_routed);
+    ADD(what_needs_no_edge_serves_when_it_runs);
+    ADD(what_needs_no_edge_is_overdue_without_it);
+    ADD(one_that_never_started_fails_with_the_words_of_the_engine);
+    ADD(an_empty_release_command_is_none);
+    ADD(an_empty_list_of_volumes_is_no_volume);
+    ADD(without_anything_wanted_a_failure_stays_to_be_seen);
+    ADD(a_plan_may_be_cleared_twice);
     ADD(back_off_is_kept);
     ADD(without_an_engine_nothing_is_done);
     return g_test_run();

@@ -193,6 +193,13 @@ static void a_missing_key_is_made_only_when_allowed(struct folder *folder, gcons
     g_assert_error(error, SY_ERROR, SY_IO_FAILED);
 }
 
+static void a_box_that_did_not_open_may_be_freed(struct folder *folder, gconstpointer data)
+{
+    struct box *box = box_open(folder->path, false, NULL); /* a folder is no key */
+    g_assert_null(box);
+    box_free(box);
+}
+
 static gpointer open_at_once(gpointer path)
 {
     struct box *box = open_box(path, true);
@@ -235,6 +242,7 @@ int main(int argc, char **argv)
     ADD(a_key_that_others_may_read_is_refused);
     ADD(a_key_of_another_length_is_refused);
     ADD(a_missing_key_is_made_only_when_allowed);
+    ADD(a_box_that_did_not_open_may_be_freed);
     ADD(of_many_first_starts_one_key_comes);
     return g_test_run();
 }
