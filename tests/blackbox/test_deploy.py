@@ -192,7 +192,8 @@ def lose_image(app, engine):
         for container in engine.containers(app.project):
             engine.client.delete(f"/containers/{container['Id']}?force=1")
         engine.client.delete(f"/images/{image}?force=1")
-        return "has lost the image of release v1" in app.cli("status", "-e", "production").stdout
+        shown = app.cli("status", "-e", "production").stdout
+        return "has lost the image of release v1" in shown and "0 of 1 get traffic" in shown
 
     wait_until(is_lost, 60, "the image is lost, and status says so")
 

@@ -202,7 +202,8 @@ static bool fill_status(struct tx *tx, struct call *call, struct service_status 
     for (guint i = 0; i < status->instances->len; i++) {
         struct instance *instance = g_ptr_array_index(status->instances, i);
         instance->restarts = MAX(instance->restarts, 0) + MAX(instance->engine_restarts, 0);
-        status->running_pods += instance->state == INSTANCE_ROUTED;
+        /* Without an engine_id its container was lost and could not be made again. */
+        status->running_pods += instance->state == INSTANCE_ROUTED && instance->engine_id != NULL;
     }
     if (serving != NULL) {
         status->version = g_strdup(serving->release_version);
