@@ -1,6 +1,5 @@
 #include "http/router.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -227,21 +226,6 @@ static gssize pick_method(const struct router *router, const struct node *node, 
     return strcmp(method, "HEAD") == 0 ? pick_method(router, node, "GET") : -1;
 }
 
-/* The methods of both lists, each once. Interned: there are no more of them than ways in which templates overlap. */
-static const char *join_allow(const char *a, const char *b)
-{
-    g_autofree char *both = g_strconcat(a, ", ", b, NULL);
-    g_auto(GStrv) methods = g_strsplit(both, ", ", -1);
-    qsort(methods, g_strv_length(methods), sizeof *methods, compare_methods);
-    g_autoptr(GString) joined = g_string_new(methods[0]);
-    for (char **method = methods + 1; *method != NULL; method++) {
-        if (strcmp(method[0], method[-1]) != 0) {
-            g_string_append_printf(joined, ", %s", *method);
-        }
-    }
-    return g_intern_string(joined->str);
-}
-
 /* Depth is bounded by the tree's, which is that of the longest template. */
 static bool walk(const struct router *router, const struct node *node, const char *method, const char *p,
                  struct router_match *match)
@@ -252,7 +236,7 @@ static bool walk(const struct router *router, const struct node *node, const cha
         }
         gssize index = pick_method(router, node, method);
         if (index < 0) {
-            match->allow = match->allow != NULL ? join_allow(match->allow, node->allow) : node->allow;
+            match->allow = match->allow != NULL ? match->allow : node->allow;
             return false;
         }
         match->index = (size_t)index;

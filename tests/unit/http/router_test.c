@@ -137,34 +137,12 @@ static void a_head_route_of_its_own_is_named_once(void)
     router_free(router);
 }
 
-/* RFC 9110 section 15.5.6: what the path takes, whichever templates it fits. */
-static void every_method_of_a_path_is_told(void)
-{
-    static const struct {
-        const char *path, *allow;
-    } cases[] = {
-        {"/v1/items/new", "DELETE, GET, HEAD"}, /* a literal, and a parameter */
-        {"/v1/items/7", "DELETE, GET, HEAD"},
-        {"/v1/items/new/y", "GET, HEAD, PUT"},
-        {"/api/v1/items/7/x", "GET, HEAD, PUT"},
-    };
-    struct router *router = router_new(table, G_N_ELEMENTS(table), NULL);
-    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
-        struct router_match match;
-        g_test_message("%s", cases[i].path);
-        g_assert_cmpint(router_find(router, "PATCH", cases[i].path, &match), ==, ROUTER_NO_METHOD);
-        g_assert_cmpstr(match.allow, ==, cases[i].allow);
-    }
-    router_free(router);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
 #define ADD(name) g_test_add_func("/router/" #name, name)
     ADD(finds_what_is_there);
     ADD(names_its_parameters_and_methods);
-    ADD(every_method_of_a_path_is_told);
     ADD(bad_tables_are_refused);
     ADD(a_head_route_of_its_own_is_named_once);
     return g_test_run();
