@@ -236,10 +236,16 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     struct pass *pass = change->pass;
     const struct deployment *desired = pass->desired;
     g_autoptr(pair_t) pair = NULL;
+    g_autoptr(environment_t) environment = NULL;
+    struct scope scope = app_scope(pass->controller->app);
     bool same = false;
     change->is_applied = false;
     if (!still_desired(tx, pass, &pair, &same, error) || !same) {
         return *error == NULL;
+    }
+    /* As it is now: the subnet that the pass knows of may have been given back by a write whose reply was lost. */
+    if (!environment_by_id(tx, &scope, pass->environment->id, &environment, error)) {
+        return false;
     }
     g_autoptr(instance_t) row = contract_new(&instance_type);
     row->id = uuid_new();
@@ -251,7 +257,7 @@ static bool insert_instance(struct tx *tx, void *arg, GError **error)
     row->name =
         g_strdup_printf("%.40s-%.30s-%.20s-%s-%" G_GINT64_FORMAT "-%s", pass->service->name, pass->service->project,
                         pass->environment->name, desired->version, row->slot, uuid_tail(row->id));
-    row->address = network_free_address(tx, pass->environment, error);
+    row->address = network_free_address(tx, environment, error);
     row->port = desired->value.settings.port;
     row->state = INSTANCE_CREATED;
     row->state_since_us = pass->now_us;

@@ -209,7 +209,7 @@ char *network_free_address(struct tx *tx, const struct environment *environment,
     struct range range;
     g_autoptr(GHashTable) taken = NULL;
     if (environment->subnet == NULL || !parse_range(environment->subnet, &range)) {
-        sy_fail(error, SY_INTERNAL, "environment %s has no subnet", environment->name);
+        sy_fail(error, SY_CONFLICT, "environment %s has no subnet now; one is chosen again", environment->name);
         return NULL;
     }
     if (!instance_list_addresses(tx, environment->id, &taken, error)) {
