@@ -1,47 +1,17 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "build/detect/detector.h"
 
 #define TEXT_LIMIT (1024 * 1024)
 #define LIST_LIMIT 10000
-
-/* Where the kernel has no openat2, or a sandbox forbids it: no link at all is followed. */
-static int open_step_by_step(int fd, const char *path, int flags)
-{
-    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-    int at = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (guint i = 0; at >= 0 && parts[i] != NULL; i++) {
-        bool is_last = parts[i + 1] == NULL;
-        if (*parts[i] == '\0' || strcmp(parts[i], ".") == 0) {
-            continue;
-        }
-        int next = strcmp(parts[i], "..") == 0
-                       ? -1
-                       : openat(at, parts[i], (is_last ? flags : O_RDONLY | O_DIRECTORY) | O_NOFOLLOW | O_CLOEXEC);
-        close(at);
-        at = next;
-    }
-    return at;
-}
-
-static int open_beneath(int fd, const char *path, int flags)
-{
-    struct open_how how = {.flags = (unsigned)(flags | O_CLOEXEC), .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
-    int opened = (int)syscall(SYS_openat2, fd, path, &how, sizeof how);
-    if (opened < 0 && (errno == ENOSYS || errno == EPERM)) {
-        opened = path[0] == '/' ? -1 : open_step_by_step(fd, path, flags);
-    }
-    return opened;
-}
 
 int detect_open_folder(int root_fd, const char *path, GError **error)
 {

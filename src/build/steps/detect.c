@@ -1,10 +1,8 @@
-#include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
+#include "base/beneath.h"
 #include "base/error.h"
 #include "build/steps/steps.h"
 
@@ -13,10 +11,8 @@
 /* Opens the Dockerfile inside the context and tells where it really is. */
 static bool find_dockerfile(struct build *build, const char *name, GError **error)
 {
-    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     struct stat status;
-    g_auto(fd_t) fd = (int)syscall(SYS_openat2, build->context_fd, name, &how, sizeof how);
+    g_auto(fd_t) fd = open_beneath(build->context_fd, name, O_RDONLY | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
         return sy_fail(error, SY_INVALID_INPUT, "build.dockerfile: there is no file %s in the folder that is built",
                        name);

@@ -1,10 +1,9 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/beneath.h"
 #include "base/error.h"
 #include "build/steps/steps.h"
 
@@ -42,10 +41,8 @@ static bool fetch(struct build *build, GError **error)
 static bool open_context(struct build *build, int source_fd, GError **error)
 {
     const char *context = build->job->config->context;
-    struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
     bool is_whole = context == NULL || *context == '\0';
-    build->context_fd = (int)syscall(SYS_openat2, source_fd, is_whole ? "." : context, &how, sizeof how);
+    build->context_fd = open_beneath(source_fd, is_whole ? "." : context, O_RDONLY | O_DIRECTORY);
     if (build->context_fd < 0) {
         bool is_missing = errno == ENOENT || errno == ENOTDIR;
         return sy_fail(error, SY_INVALID_INPUT,
