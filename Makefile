@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SETUP = --prefix=$(PREFIX)
 
-.PHONY: all help deps demo demo-stop test bench fuzz chaos simulate coverage lint format docs install clean
+.PHONY: all help deps demo demo-stop test bench fuzz chaos simulate valgrind coverage lint format docs install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -13,6 +13,7 @@ help:
 	@echo 'make demo       install what is missing, build, run Enclii and deploy real apps; make demo-stop removes it all'
 	@echo 'make test       install what is missing and run every test (tools/run-tests --help for parts of it)'
 	@echo 'make bench      measure against the goals; chaos, fuzz, simulate: the long forms of what the tests do in short'
+	@echo 'make valgrind   the black-box tests with both programs under memcheck'
 	@echo 'make coverage   count which lines and branches the tests run; writes docs/coverage.md'
 	@echo 'make lint       laws, generated files, format; make format, make docs: mend them'
 	@echo 'make install    into PREFIX (default /usr/local) below DESTDIR, with the systemd units'
@@ -49,6 +50,10 @@ chaos: deps
 simulate: all
 	@build/tests/simulation/simulate --seeds $${SEEDS:-10000} --crash-points 400
 
+valgrind: deps
+	@tools/install-deps develop
+	@tools/run-valgrind
+
 coverage: deps
 	@tools/install-deps develop
 	@tools/run-coverage --docs
@@ -67,4 +72,4 @@ install: all
 	@DESTDIR='$(DESTDIR)' meson install -C build
 
 clean:
-	rm -rf build build-asan build-tsan build-fuzz build-coverage
+	rm -rf build build-asan build-tsan build-fuzz build-valgrind build-coverage

@@ -19,7 +19,7 @@ def names():
 
 
 def are_built_in():
-    return VARIABLE.encode() in (BUILD / "switchyard").read_bytes()
+    return VARIABLE.encode() in (BUILD / "src/switchyard/switchyard").read_bytes()
 
 
 WHY_NOT = "the programs were built without -Dcrash_points=true"

@@ -168,6 +168,9 @@ def http_url(address):
 def environment(**more):
     """A small one: what the tests' own shell has set must not change what they find."""
     kept = {name: os.environ[name] for name in os.environ if name in KEPT or name.endswith("SAN_OPTIONS")}
+    # Under gcov or valgrind the programs write and ask for what a confined switchyard may not.
+    if (confinement := os.environ.get("ENCLII_TEST_CONFINEMENT")) is not None:
+        kept["ENCLII_CONFINEMENT"] = confinement
     return {**kept, **more}
 
 
