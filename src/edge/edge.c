@@ -252,7 +252,7 @@ bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **err
     edge_bound_logs(edge);
     *ret_status = (struct edge_status){0};
     if (!edge_ask_processes(edge, &processes, error)) {
-        if (edge_master_lives(edge)) {
+        if (edge_runs(edge)) {
             return false;
         }
         g_clear_error(error); /* that it does not run is the answer */

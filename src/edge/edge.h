@@ -115,6 +115,9 @@ void edge_free(struct edge *edge); /* leaves HAProxy running */
  * enclii-edge.path active on this very folder, HAProxy is systemd's: we write the file and wait. */
 bool edge_start(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Whether a HAProxy of ours runs, answering or not: edge_start fails with one that does not answer, and succeeds once it does. */
+bool edge_runs(struct edge *edge);
+
 /* For teardown: ends HAProxy with all that it carries and forgets the table (removes haproxy.cfg,
  * without which the systemd unit does not come back either). True when none runs. */
 bool edge_stop(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;

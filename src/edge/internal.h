@@ -127,9 +127,8 @@ bool edge_ask_servers(struct edge *edge, GPtrArray **ret_servers, GError **error
 
 /* --- process.c, reload.c, access_log.c; all under edge->lock ------------------------------------------------------------- */
 
-/* Whether a HAProxy of ours runs, answering or not; the first also when in doubt. Need no lock. */
+/* As edge_runs, but true also when in doubt. Needs no lock. */
 bool edge_master_may_live(struct edge *edge);
-bool edge_master_lives(struct edge *edge);
 bool edge_port_is_free(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_ensure(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 bool edge_end(struct edge *edge, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -73,7 +73,7 @@ bool edge_master_may_live(struct edge *edge)
     return (known != 0 && is_alive(known)) || is_ours(edge, recorded_pid(edge));
 }
 
-bool edge_master_lives(struct edge *edge)
+bool edge_runs(struct edge *edge)
 {
     return is_ours(edge, g_atomic_int_get(&edge->master)) || is_ours(edge, recorded_pid(edge));
 }
@@ -86,7 +86,7 @@ static bool find_master(struct edge *edge, struct edge_processes *ret_processes,
     if (edge_ask_processes(edge, ret_processes, &failure)) {
         return true;
     }
-    if (!edge_master_lives(edge)) {
+    if (!edge_runs(edge)) {
         g_atomic_int_set(&edge->master, 0);
     } else {
         g_propagate_prefixed_error(error, g_steal_pointer(&failure), "HAProxy runs, but ");

@@ -178,7 +178,17 @@ static bool open_edge(struct app *app, GError **error)
     struct edge_options options;
     edge_options_of(app, folder, &options);
     app->edge = edge_new(&options, error);
-    return app->edge != NULL && edge_start(app->edge, error);
+    g_autoptr(GError) failure = NULL;
+    if (app->edge == NULL || edge_start(app->edge, &failure)) {
+        return app->edge != NULL;
+    }
+    if (edge_port(app->edge) != 0 && edge_runs(app->edge)) {
+        log_failure("edge.silent", failure,
+                    NULL); /* the controller asks it again, health says degraded until it answers */
+        return true;
+    }
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return false;
 }
 
 static bool open_parts(struct app *app, GError **error)

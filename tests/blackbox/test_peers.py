@@ -223,6 +223,25 @@ def test_haproxy_hangs(app, away_seconds):
 
 
 @pytest.mark.engine
+def test_a_start_does_not_fail_for_a_haproxy_that_hangs(app):
+    """It carries the traffic: whoever starts must neither give up nor end it."""
+    daemon = app.daemon
+    old = set(edge_processes(daemon))
+    daemon.kill()
+    signal_edge(daemon, signal.SIGSTOP)
+    try:
+        daemon.start()
+        assert daemon.client.get("/health").status == 200
+        wait_until(lambda: component(daemon, "edge")["status"] == "degraded", 10, "health says that the edge hangs")
+    finally:
+        signal_edge(daemon, signal.SIGCONT)
+    wait_until(lambda: component(daemon, "edge")["status"] == "healthy", 20, "the edge is healthy")
+    assert set(edge_processes(daemon)) == old
+    wait_for_running(app, restart(app))
+    assert app.version() == "one"
+
+
+@pytest.mark.engine
 def test_haproxy_dies(app, away_seconds):
     daemon = app.daemon
     old = set(edge_processes(daemon))
