@@ -28,7 +28,8 @@ struct loop {
     struct server *server;
     struct MHD_Daemon *daemon;
     GThread *thread;
-    int epoll_fd; /* MHD's epoll, wake_fd, and the sockets of streams */
+    int mhd_fd;   /* MHD's epoll: the listener, connections, and epoll_fd */
+    int epoll_fd; /* wake_fd and the sockets of streams */
     int wake_fd;
     int listen_fd; /* -1 once quiesced */
     bool is_unix;
@@ -36,7 +37,8 @@ struct loop {
     bool must_end;                  /* the grace period is over */
     bool has_waiting;               /* requests wait for more workers than were woken */
     atomic_bool is_woken;           /* wake_fd has been written to and not yet been read */
-    struct connection *connections; /* loop's thread only, as is the next */
+    int n_connections;
+    struct connection *connections; /* loop's thread only, as are its neighbours */
     struct stream *streams;
     int64_t tick_us;      /* how often deadlines are looked at */
     int64_t next_tick_us; /* monotonic */

@@ -1,10 +1,15 @@
-/* One thread, one MHD daemon, one epoll of our own around MHD's.
+/* One thread, one MHD daemon, whose epoll also watches ours.
  *
- * Why our own: MHD 0.9.75 repeats epoll_wait whenever a batch came back full (128 events) with the timeout of the first
- * call, and so sleeps on connections it has already been told about. We sleep here, on MHD's epoll descriptor, and
- * only ever let MHD look (MHD_run_wait with 0): the second look then returns at once. The same loop watches the sockets of
- * streams, which MHD does not watch while a connection is suspended, and keeps the deadlines. */
+ * The thread sleeps in MHD's epoll_wait, so that a request costs no call beside those that read and answer it. What MHD does
+ * not watch hangs on an epoll of our own: wake_fd, by which workers tell of replies, and the sockets of streams, whose
+ * connections are suspended. That descriptor stands in MHD's epoll with a NULL, which MHD takes for "wake up, there is nothing
+ * for you".
+ *
+ * Only with few connections: MHD 0.9.75 repeats epoll_wait whenever a batch came back full (128 events), with the timeout of
+ * the first call, and so sleeps on connections that it has been told about. With more of them we sleep in poll, before, and
+ * MHD only looks. */
 #include <arpa/inet.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -17,6 +22,8 @@
 #include "http/internal.h"
 
 #define LOOP_EVENTS 64
+#define MHD_BATCH 128 /* events of one look of MHD */
+#define MHD_OTHERS 2  /* what MHD watches beside connections: the listener and our epoll */
 #define DRAIN_YOUNG_US 1000000
 
 /* --- addresses --------------------------------------------------------------------------------------------------- */
@@ -142,6 +149,7 @@ static struct connection *connection_new(struct loop *loop, struct MHD_Connectio
         connection->next->previous = connection;
     }
     loop->connections = connection;
+    loop->n_connections++;
     atomic_fetch_add(&loop->server->connections, 1);
     return connection;
 }
@@ -161,6 +169,7 @@ static void connection_free(struct connection *connection)
     if (connection->is_counted) {
         address_count(server, connection->key, -1);
     }
+    loop->n_connections--;
     g_free(connection);
     g_mutex_lock(&server->lock);
     atomic_fetch_sub(&server->connections, 1);
@@ -357,8 +366,9 @@ static void loop_start_draining(struct loop *loop)
 static void loop_on_wake(struct loop *loop)
 {
     uint64_t count;
-    ssize_t got = read(loop->wake_fd, &count, sizeof count);
-    (void)got;
+    if (read(loop->wake_fd, &count, sizeof count) < 0) {
+        return; /* who said so is about to write: that wakes us */
+    }
     atomic_store(&loop->is_woken, false); /* before looking: what comes later wakes us again */
     g_mutex_lock(&loop->lock);
     struct request *aborted = g_steal_pointer(&loop->aborted);
@@ -397,13 +407,27 @@ static int loop_timeout(struct loop *loop)
     return (int)wait_ms;
 }
 
-static void loop_dispatch(struct loop *loop, const struct epoll_event *events, int n)
+/* Sleeps until something is to be done, and lets MHD do its part of it. */
+static void loop_look(struct loop *loop)
 {
+    int timeout_ms = loop_timeout(loop);
+    if (timeout_ms != 0 && loop->n_connections + MHD_OTHERS >= MHD_BATCH) {
+        struct pollfd mhd = {.fd = loop->mhd_fd, .events = POLLIN};
+        poll(&mhd, 1, timeout_ms);
+        timeout_ms = 0;
+    }
+    MHD_run_wait(loop->daemon, timeout_ms);
+}
+
+static void loop_look_at_ours(struct loop *loop)
+{
+    struct epoll_event events[LOOP_EVENTS];
+    int n = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, 0);
     for (int i = 0; i < n; i++) {
         void *source = events[i].data.ptr;
         if (source == loop) {
             loop_on_wake(loop);
-        } else if (source != loop->daemon) {
+        } else {
             stream_on_event(source, events[i].events);
         }
     }
@@ -412,11 +436,13 @@ static void loop_dispatch(struct loop *loop, const struct epoll_event *events, i
 static void *loop_main(void *data)
 {
     struct loop *loop = data;
-    struct epoll_event events[LOOP_EVENTS];
     while (!(loop->must_end && loop->connections == NULL)) {
-        int n = epoll_wait(loop->epoll_fd, events, LOOP_EVENTS, loop_timeout(loop));
-        loop_dispatch(loop, events, n);
-        MHD_run_wait(loop->daemon, 0);
+        loop_look(loop);
+        if (loop->streams != NULL) {
+            loop_look_at_ours(loop);
+        } else if (atomic_load(&loop->is_woken)) {
+            loop_on_wake(loop);
+        }
         loop->has_waiting = worker_pool_wake(loop->server->workers);
         int64_t now_us = g_get_monotonic_time();
         if (now_us >= loop->next_tick_us) {
@@ -427,10 +453,10 @@ static void *loop_main(void *data)
     return NULL;
 }
 
-static bool loop_watch(struct loop *loop, int fd, void *source)
+static bool watch(int epoll_fd, int fd, void *source)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
-    return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static struct MHD_Daemon *loop_daemon(struct loop *loop)
@@ -459,8 +485,8 @@ bool loop_start(struct loop *loop, GError **error)
     if (loop->epoll_fd < 0 || loop->wake_fd < 0 || loop->daemon == NULL) {
         return sy_fail(error, SY_IO_FAILED, "the HTTP loop could not be started");
     }
-    int mhd_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
-    if (!loop_watch(loop, mhd_fd, loop->daemon) || !loop_watch(loop, loop->wake_fd, loop)) {
+    loop->mhd_fd = MHD_get_daemon_info(loop->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
+    if (!watch(loop->epoll_fd, loop->wake_fd, loop) || !watch(loop->mhd_fd, loop->epoll_fd, NULL)) {
         return sy_fail(error, SY_IO_FAILED, "the HTTP loop could not watch its descriptors");
     }
     loop->thread = g_thread_new(loop->is_unix ? "http-unix" : "http-loop", loop_main, loop);
