@@ -13,17 +13,24 @@ void json_writer_init(struct json_writer *writer, GString *out)
     *writer = (struct json_writer){.out = out};
 }
 
-static void begin_value(struct json_writer *writer)
+/* Whether a comma stands before the value that begins now. */
+static bool takes_comma(struct json_writer *writer)
 {
     if (writer->after_key) {
         writer->after_key = false;
-        return;
+        return false;
     }
     uint64_t bit = UINT64_C(1) << writer->depth;
-    if ((writer->comma & bit) != 0) {
+    bool is_later = (writer->comma & bit) != 0;
+    writer->comma |= bit;
+    return is_later;
+}
+
+static void begin_value(struct json_writer *writer)
+{
+    if (takes_comma(writer)) {
         g_string_append_c(writer->out, ',');
     }
-    writer->comma |= bit;
 }
 
 static void open_container(struct json_writer *writer, char character)
@@ -88,38 +95,68 @@ static void append_escape(GString *out, unsigned char byte)
     }
 }
 
-/* How many bytes at the start need no look: most texts are these altogether. */
-static size_t plain_length(const char *value, size_t length)
+#define EACH_BYTE UINT64_C(0x0101010101010101)
+
+/* Whether one of eight bytes is not of class 0. For bytes below 128 the high bit of each sum says: not less than 32, not a quote,
+ * not a backslash, not 127. One of 128 or above says so itself, and what its carries do to the others is of no interest. */
+static inline bool needs_look(uint64_t x)
 {
-    const unsigned char *bytes = (const unsigned char *)value;
+    uint64_t printable = (x | EACH_BYTE * 128) - EACH_BYTE * 32;
+    uint64_t no_quote = (x ^ EACH_BYTE * '"') + EACH_BYTE * 127;
+    uint64_t no_backslash = (x ^ EACH_BYTE * '\\') + EACH_BYTE * 127;
+    uint64_t no_delete = (x ^ EACH_BYTE * 127) + EACH_BYTE * 127;
+    return ((x | ~(printable & no_quote & no_backslash & no_delete)) & EACH_BYTE * 128) != 0;
+}
+
+static inline uint64_t eight_at(const char *text)
+{
+    uint64_t eight;
+    memcpy(&eight, text, sizeof eight);
+    return eight;
+}
+
+/* Most texts are. Ends are looked at twice rather than byte by byte. */
+static bool is_plain(const char *value, size_t length)
+{
+    if (length >= 8) {
+        for (size_t i = 0; i + 8 < length; i += 8) {
+            if (needs_look(eight_at(value + i))) {
+                return false;
+            }
+        }
+        return !needs_look(eight_at(value + length - 8));
+    }
+    if (length >= 4) {
+        uint32_t ends[2];
+        memcpy(&ends[0], value, 4);
+        memcpy(&ends[1], value + length - 4, 4);
+        return !needs_look((uint64_t)ends[0] << 32 | ends[1]);
+    }
     size_t i = 0;
-    while (i < length && classes[bytes[i]] == 0) {
+    while (i < length && classes[(unsigned char)value[i]] == 0) {
         i++;
     }
-    return i;
+    return i == length;
 }
 
 /* Room for n more bytes, which the caller writes; the terminator stands behind them. */
 static char *extend(GString *out, size_t n)
 {
     size_t at = out->len;
-    g_string_set_size(out, at + n);
+    if (n < out->allocated_len - at) {
+        out->len = at + n;
+        out->str[out->len] = '\0';
+    } else {
+        g_string_set_size(out, at + n);
+    }
     return out->str + at;
 }
 
-static void append_quoted(GString *out, const char *value, size_t length)
+static void append_escaped(GString *out, const char *value, size_t length)
 {
     const unsigned char *bytes = (const unsigned char *)value;
     size_t start = 0;
-    size_t i = plain_length(value, length);
-    if (i == length) {
-        char *end = extend(out, length + 2);
-        *end = '"';
-        memcpy(end + 1, value, length);
-        end[length + 1] = '"';
-        return;
-    }
-    g_string_append_c(out, '"');
+    size_t i = 0;
     while (i < length) {
         unsigned char class = classes[bytes[i]];
         if (class == 0) {
@@ -142,15 +179,30 @@ static void append_quoted(GString *out, const char *value, size_t length)
         start = ++i;
     }
     g_string_append_len(out, value + start, (gssize)(i - start));
-    g_string_append_c(out, '"');
+}
+
+/* A string with what stands before and behind it: a comma or nothing, a colon or nothing. */
+static void append_quoted(GString *out, bool has_comma, const char *value, size_t length, bool has_colon)
+{
+    bool is_copied = is_plain(value, length);
+    char *end = extend(out, has_comma + 1 + (is_copied ? length + 1 + has_colon : 0));
+    *end = ',';
+    end += has_comma;
+    *end++ = '"';
+    if (is_copied) {
+        memcpy(end, value, length);
+        end[length] = '"';
+        end[length + has_colon] = has_colon ? ':' : '"';
+        return;
+    }
+    append_escaped(out, value, length);
+    g_string_append(out, has_colon ? "\":" : "\"");
 }
 
 void json_key(struct json_writer *writer, const char *key)
 {
     g_assert(!writer->after_key);
-    begin_value(writer);
-    append_quoted(writer->out, key, strlen(key));
-    g_string_append_c(writer->out, ':');
+    append_quoted(writer->out, takes_comma(writer), key, strlen(key), true);
     writer->after_key = true;
 }
 
@@ -165,8 +217,7 @@ void json_put_string(struct json_writer *writer, const char *value)
 
 void json_put_string_len(struct json_writer *writer, const char *value, size_t length)
 {
-    begin_value(writer);
-    append_quoted(writer->out, value, length);
+    append_quoted(writer->out, takes_comma(writer), value, length, false);
 }
 
 void json_put_int(struct json_writer *writer, int64_t value)

@@ -32,13 +32,12 @@ static void civil_from_days(int64_t days, int *ret_year, int *ret_month, int *re
     *ret_year = (int)(year_of_era + era * 400 + (*ret_month <= 2));
 }
 
-static char *put_digits(char *out, int value, int width)
+/* 00 to 99, and what stands behind it. */
+static void put_two(char *out, unsigned value, char behind)
 {
-    for (int i = width - 1; i >= 0; i--) {
-        out[i] = (char)('0' + value % 10);
-        value /= 10;
-    }
-    return out + width;
+    out[0] = (char)('0' + value / 10);
+    out[1] = (char)('0' + value % 10);
+    out[2] = behind;
 }
 
 void timestamp_format(int64_t time_us, char out[TIMESTAMP_LENGTH + 1])
@@ -49,22 +48,19 @@ void timestamp_format(int64_t time_us, char out[TIMESTAMP_LENGTH + 1])
     int month;
     int day;
     civil_from_days(seconds / 86400, &year, &month, &day);
-    int of_day = (int)(seconds % 86400);
-    char *p = put_digits(out, year, 4);
-    *p++ = '-';
-    p = put_digits(p, month, 2);
-    *p++ = '-';
-    p = put_digits(p, day, 2);
-    *p++ = 'T';
-    p = put_digits(p, of_day / 3600, 2);
-    *p++ = ':';
-    p = put_digits(p, of_day / 60 % 60, 2);
-    *p++ = ':';
-    p = put_digits(p, of_day % 60, 2);
-    *p++ = '.';
-    p = put_digits(p, (int)(clamped % US_PER_SECOND), 6);
-    *p++ = 'Z';
-    *p = '\0';
+    unsigned of_day = (unsigned)(seconds % 86400);
+    unsigned us = (unsigned)(clamped % US_PER_SECOND);
+    put_two(out, (unsigned)year / 100, '\0');
+    put_two(out + 2, (unsigned)year % 100, '-');
+    put_two(out + 5, (unsigned)month, '-');
+    put_two(out + 8, (unsigned)day, 'T');
+    put_two(out + 11, of_day / 3600, ':');
+    put_two(out + 14, of_day / 60 % 60, ':');
+    put_two(out + 17, of_day % 60, '.');
+    put_two(out + 20, us / 10000, '\0');
+    put_two(out + 22, us / 100 % 100, '\0');
+    put_two(out + 24, us % 100, 'Z');
+    out[TIMESTAMP_LENGTH] = '\0';
 }
 
 static bool take_digits(const char **text, int count, int low, int high, int *ret_value)

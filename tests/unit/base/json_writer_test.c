@@ -152,6 +152,21 @@ static void any_bytes_become_valid_json(void)
     g_rand_free(random);
 }
 
+/* Texts are looked at eight bytes at a time. */
+static void a_byte_is_seen_wherever_it_stands(void)
+{
+    for (size_t length = 1; length <= 18; length++) {
+        for (size_t at = 0; at < length; at++) {
+            for (int byte = 0; byte < 256; byte++) {
+                char bytes[18];
+                memset(bytes, 'x', sizeof bytes);
+                bytes[at] = (char)byte;
+                assert_string(bytes, length);
+            }
+        }
+    }
+}
+
 static void a_bad_byte_is_one_replacement(void)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -173,6 +188,7 @@ int main(int argc, char **argv)
     ADD(nests_to_its_depth);
     ADD(integers_survive);
     ADD(doubles_are_json);
+    ADD(a_byte_is_seen_wherever_it_stands);
     ADD(every_character_survives);
     ADD(any_bytes_become_valid_json);
     ADD(a_bad_byte_is_one_replacement);
