@@ -34,9 +34,9 @@ struct loop {
     int listen_fd; /* -1 once quiesced */
     bool is_unix;
     bool is_draining;
-    bool must_end;                  /* the grace period is over */
-    bool has_waiting;               /* requests wait for more workers than were woken */
-    atomic_bool is_woken;           /* wake_fd has been written to and not yet been read */
+    bool must_end;        /* the grace period is over */
+    bool has_waiting;     /* requests wait for more workers than were woken */
+    atomic_bool is_woken; /* wake_fd has been written to and not yet been read */
     int n_connections;
     struct connection *connections; /* loop's thread only, as are its neighbours */
     struct stream *streams;

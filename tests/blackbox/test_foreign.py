@@ -172,16 +172,15 @@ def test_foreign_objects_are_as_they_were(switchyard, engine, haproxy, tmp_path,
     daemon = switchyard(engine=engine, roles="api,reconcile,build").start()
     foreign = Foreign(engine, run, (daemon.data / "installation").read_text().strip())
     foreign.fill()
+    operations = Operations(daemon, tmp_path, foreign, run, random.Random(seed))
+    happened = []
     try:
-        operations = Operations(daemon, tmp_path, foreign, run, random.Random(seed))
-        happened = []
         for _ in range(LONG if is_long else SHORT):
             happened.append(operations.once())
             # The moment is the experiment.
             time.sleep(operations.chance.uniform(0, 0.15))
             if happened[-1] in ("gc", "teardown", "delete_project", "kill_switchyard"):
                 assert not foreign.changes(), f"seed {seed}, after {happened[-5:]}: {foreign.changes()}"
-        print(f"{len(happened)} operations {operations.done}, {operations.impostors} impostors")
         comes_to_rest(daemon, operations, seed)
         assert not foreign.changes(), f"seed {seed}: {foreign.changes()}"
         daemon.stop()
@@ -190,6 +189,7 @@ def test_foreign_objects_are_as_they_were(switchyard, engine, haproxy, tmp_path,
         assert not foreign.changes(), f"seed {seed}, after the last teardown: {foreign.changes()}\n{done.stdout}"
         assert not operations.ours(), f"seed {seed}: left after teardown: {[c['Names'] for c in operations.ours()]}"
     finally:
+        print(f"{len(happened)} operations {operations.done}, {operations.impostors} impostors")
         foreign.remove()
 
 
