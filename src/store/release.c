@@ -190,9 +190,8 @@ bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error)
 bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error)
 {
     return tx_list(tx, &release_type, ret,
-                   "SELECT {} FROM releases WHERE image_lost_at IS NOT NULL AND image_removed_at IS NULL ORDER BY id "
-                   "DESC LIMIT 100",
-                   NO_PARAMS, error);
+                   "SELECT {} FROM releases WHERE image_lost_at IS NOT NULL AND image_removed_at IS NULL", NO_PARAMS,
+                   error);
 }
 
 bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error)

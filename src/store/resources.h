@@ -135,7 +135,7 @@ bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, G
                     GError **error) MUST;
 /* Ready releases whose image garbage collection has not taken, lost ones too, oldest first. */
 bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error) MUST;
-/* Those whose image the engine had not when it was asked; the newest hundred. */
+/* Those whose image the engine had not when it was asked. */
 bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error) MUST;
 /* The newest that has given its image this tag; NULL: none. */
 bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error) MUST;

@@ -4,6 +4,6 @@
 
 #include "switchyard/app.h"
 
-/* Takes the mark from every release whose image is there again. Asks the engine once for each that is marked, and not at all when
- * none is. */
+/* Takes the mark from every release whose image is there again under its own tag. Asks the engine for its list of tags, once, and
+ * not at all when no release is marked. */
 bool lost_images_look(struct app *app, GError **error) G_GNUC_WARN_UNUSED_RESULT;
