@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/http_client.h"
-#include "base/process.h"
+#include "certificate.h"
 #include "peer.h"
 
 /* The socket that HAProxy accepts from, bound here: nobody has to guess a free port. */
@@ -21,35 +21,6 @@ struct setup {
     GPid haproxy;
     struct http_client *client;
 };
-
-static void make_certificate(const struct setup *setup)
-{
-    g_autofree char *key = g_strconcat(setup->certificate, ".key", NULL); /* where HAProxy looks for it */
-    const char *const argv[] = {"openssl",
-                                "req",
-                                "-x509",
-                                "-newkey",
-                                "ec",
-                                "-pkeyopt",
-                                "ec_paramgen_curve:P-256",
-                                "-nodes",
-                                "-days",
-                                "1",
-                                "-subj",
-                                "/CN=127.0.0.1",
-                                "-addext",
-                                "subjectAltName=IP:127.0.0.1",
-                                "-keyout",
-                                key,
-                                "-out",
-                                setup->certificate,
-                                NULL};
-    const struct process_spec spec = {.argv = argv, .stdin_fd = -1, .timeout_ms = 30000};
-    g_auto(process_result_t) result = {0};
-    g_autoptr(GError) error = NULL;
-    g_assert_true(process_run(&spec, &result, &error));
-    g_assert_cmpint(result.exit_status, ==, 0);
-}
 
 static int listen_somewhere(int *ret_port)
 {
@@ -92,7 +63,8 @@ static bool setup_begin(struct setup *setup, serve_fn serve, const void *arg)
     *setup = (struct setup){.folder = g_dir_make_tmp("https-exchange-XXXXXX", NULL)};
     setup->certificate = g_build_filename(setup->folder, "certificate.pem", NULL);
     setup->peer = peer_start(false, serve, arg);
-    make_certificate(setup);
+    g_autofree char *key = g_strconcat(setup->certificate, ".key", NULL); /* where HAProxy looks for it */
+    certificate_make(setup->certificate, key);
     g_auto(fd_t) fd = listen_somewhere(&port);
     start_haproxy(setup, fd);
     g_autofree char *endpoint = g_strdup_printf("https://127.0.0.1:%d", port);

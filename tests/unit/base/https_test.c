@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/http_client.h"
 #include "base/process.h"
+#include "certificate.h"
 #include "peer.h"
 
 struct tls_server {
@@ -16,34 +17,6 @@ struct tls_server {
     int output;
     char *endpoint;
 };
-
-static void make_certificate(const struct tls_server *server)
-{
-    const char *const argv[] = {"openssl",
-                                "req",
-                                "-x509",
-                                "-newkey",
-                                "ec",
-                                "-pkeyopt",
-                                "ec_paramgen_curve:P-256",
-                                "-nodes",
-                                "-days",
-                                "1",
-                                "-subj",
-                                "/CN=127.0.0.1",
-                                "-addext",
-                                "subjectAltName=IP:127.0.0.1",
-                                "-keyout",
-                                server->key,
-                                "-out",
-                                server->certificate,
-                                NULL};
-    const struct process_spec spec = {.argv = argv, .stdin_fd = -1, .timeout_ms = 30000};
-    g_auto(process_result_t) result = {0};
-    g_autoptr(GError) error = NULL;
-    g_assert_true(process_run(&spec, &result, &error));
-    g_assert_cmpint(result.exit_status, ==, 0);
-}
 
 /* openssl says "ACCEPT 127.0.0.1:PORT" once it listens. */
 static char *read_endpoint(int fd)
@@ -63,7 +36,7 @@ static void tls_server_start(struct tls_server *server)
     server->folder = g_dir_make_tmp("https-test-XXXXXX", NULL);
     server->certificate = g_build_filename(server->folder, "certificate", NULL);
     server->key = g_build_filename(server->folder, "key", NULL);
-    make_certificate(server);
+    certificate_make(server->certificate, server->key);
     char *argv[] = {(char *)"openssl",   (char *)"s_server", (char *)"-accept", (char *)"127.0.0.1:0", (char *)"-cert",
                     server->certificate, (char *)"-key",     server->key,       (char *)"-www",        NULL};
     g_autoptr(GError) error = NULL;
