@@ -9,14 +9,21 @@
 #include "base/http_client_internal.h"
 
 #define DEFAULT_LIMIT (16 << 20)
+#define LOOK_MS 100
 
 struct curl_library {
     CURL *(*easy_init)(void);
     CURLcode (*easy_setopt)(CURL *curl, CURLoption option, ...);
-    CURLcode (*easy_perform)(CURL *curl);
     CURLcode (*easy_getinfo)(CURL *curl, CURLINFO info, ...);
     void (*easy_cleanup)(CURL *curl);
     const char *(*easy_strerror)(CURLcode code);
+    CURLM *(*multi_init)(void);
+    CURLMcode (*multi_add_handle)(CURLM *multi, CURL *easy);
+    CURLMcode (*multi_remove_handle)(CURLM *multi, CURL *easy);
+    CURLMcode (*multi_perform)(CURLM *multi, int *ret_running);
+    CURLMcode (*multi_poll)(CURLM *multi, struct curl_waitfd *more, unsigned n_more, int timeout_ms, int *ret_ready);
+    CURLMsg *(*multi_info_read)(CURLM *multi, int *ret_left);
+    CURLMcode (*multi_cleanup)(CURLM *multi);
     struct curl_slist *(*slist_append)(struct curl_slist *list, const char *text);
     void (*slist_free_all)(struct curl_slist *list);
     bool is_loaded;
@@ -35,10 +42,16 @@ static const struct curl_library *library(GError **error)
         } symbols[] = {
             {"curl_easy_init", offsetof(struct curl_library, easy_init)},
             {"curl_easy_setopt", offsetof(struct curl_library, easy_setopt)},
-            {"curl_easy_perform", offsetof(struct curl_library, easy_perform)},
             {"curl_easy_getinfo", offsetof(struct curl_library, easy_getinfo)},
             {"curl_easy_cleanup", offsetof(struct curl_library, easy_cleanup)},
             {"curl_easy_strerror", offsetof(struct curl_library, easy_strerror)},
+            {"curl_multi_init", offsetof(struct curl_library, multi_init)},
+            {"curl_multi_add_handle", offsetof(struct curl_library, multi_add_handle)},
+            {"curl_multi_remove_handle", offsetof(struct curl_library, multi_remove_handle)},
+            {"curl_multi_perform", offsetof(struct curl_library, multi_perform)},
+            {"curl_multi_poll", offsetof(struct curl_library, multi_poll)},
+            {"curl_multi_info_read", offsetof(struct curl_library, multi_info_read)},
+            {"curl_multi_cleanup", offsetof(struct curl_library, multi_cleanup)},
             {"curl_slist_append", offsetof(struct curl_library, slist_append)},
             {"curl_slist_free_all", offsetof(struct curl_library, slist_free_all)},
         };
@@ -125,10 +138,28 @@ static size_t on_read(char *bytes, size_t size, size_t count, void *arg)
     return length;
 }
 
-static int on_progress(void *arg, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d)
+static bool is_cancelled(const struct transfer *transfer)
 {
-    const struct transfer *transfer = arg;
     return transfer->exchange->cancelled != NULL && g_atomic_int_get(transfer->exchange->cancelled) != 0;
+}
+
+/* curl_easy_perform would look once a second whether it is cancelled. */
+static CURLcode perform(const struct transfer *transfer)
+{
+    const struct curl_library *curl = transfer->curl;
+    CURLM *multi = curl->multi_init();
+    int n_running = 1, n_left;
+    bool is_well = multi != NULL && curl->multi_add_handle(multi, transfer->easy) == CURLM_OK;
+    while (is_well && curl->multi_perform(multi, &n_running) == CURLM_OK && n_running > 0 && !is_cancelled(transfer)) {
+        is_well = curl->multi_poll(multi, NULL, 0, LOOK_MS, NULL) == CURLM_OK;
+    }
+    const CURLMsg *message = n_running == 0 ? curl->multi_info_read(multi, &n_left) : NULL;
+    CURLcode code = message != NULL          ? message->data.result
+                    : is_cancelled(transfer) ? CURLE_ABORTED_BY_CALLBACK
+                                             : CURLE_FAILED_INIT;
+    curl->multi_remove_handle(multi, transfer->easy);
+    curl->multi_cleanup(multi);
+    return code;
 }
 
 static bool explain(const struct transfer *transfer, const char *endpoint, CURLcode code, GError **error)
@@ -190,9 +221,6 @@ static void set_options(struct transfer *transfer, const char *url, struct curl_
     curl->easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl->easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl->easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-    curl->easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
-    curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     if (strcmp(exchange->method, "HEAD") == 0) {
         curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
     }
@@ -217,7 +245,7 @@ bool http_curl_call(const char *endpoint, const struct http_authorities *authori
     struct curl_slist *headers = make_headers(&transfer);
     set_options(&transfer, url, headers);
     set_authorities(&transfer, authorities);
-    CURLcode code = transfer.curl->easy_perform(transfer.easy);
+    CURLcode code = perform(&transfer);
     bool ok = code == CURLE_OK || explain(&transfer, endpoint, code, error);
     long status = 0;
     transfer.curl->easy_getinfo(transfer.easy, CURLINFO_RESPONSE_CODE, &status);
