@@ -26,13 +26,15 @@ void migration_set_done(struct migration_set *set)
     *set = (struct migration_set){0};
 }
 
-/* Splits NNNN_name.up.sql. False when it is not a migration's name (a README may lie there). */
+static bool is_migration(const char *file)
+{
+    return g_str_has_suffix(file, ".up.sql") || g_str_has_suffix(file, ".down.sql");
+}
+
+/* Splits NNNN_name.up.sql. */
 static bool parse_name(const char *file, int64_t *ret_version, char **ret_name, bool *ret_is_up)
 {
     bool is_up = g_str_has_suffix(file, ".up.sql");
-    if (!is_up && !g_str_has_suffix(file, ".down.sql")) {
-        return false;
-    }
     size_t digits = strspn(file, "0123456789");
     if (digits == 0 || digits > 18 || file[digits] != '_') {
         return false;
@@ -66,8 +68,13 @@ static bool add_file(GArray *texts, const char *folder, const char *file, GError
     int64_t version = 0;
     bool is_up = false;
     g_autofree char *name = NULL;
+    if (!is_migration(file)) {
+        return true; /* a README may lie there */
+    }
     if (!parse_name(file, &version, &name, &is_up)) {
-        return true;
+        sy_fail(error, SY_MIGRATION_FAILED, "%s: %s has no version", folder, file);
+        sy_error_set_hint(error, "Name it NNNN_what_it_does.up.sql or .down.sql, with a number from 1 on.");
+        return false;
     }
     if (texts->len >= FILES_MAX) {
         return sy_fail(error, SY_MIGRATION_FAILED, "%s: more than %d migrations", folder, FILES_MAX);

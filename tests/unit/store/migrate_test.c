@@ -214,6 +214,15 @@ static void bad_folders_are_refused(struct fixture *fixture)
     store_close(store);
 }
 
+static void migrations_without_a_version_are_refused(struct fixture *fixture)
+{
+    write_version(fixture, 1);
+    struct store *store = fixture_open(fixture, NULL);
+    fixture_write_migration(fixture, "0000_first.up.sql", "CREATE TABLE t0 (id TEXT);");
+    check_refused(store, -1, false, "0000_first.up.sql has no version");
+    store_close(store);
+}
+
 static void rebuilds_a_table_that_others_refer_to(struct fixture *fixture)
 {
     write_version(fixture, 1);
@@ -344,6 +353,7 @@ int main(int argc, char **argv)
     fixture_add_unopened("/migrate/dirty_is_refused", dirty_is_refused);
     fixture_add_unopened("/migrate/newer_schema_is_refused", newer_schema_is_refused);
     fixture_add_unopened("/migrate/bad_folders_are_refused", bad_folders_are_refused);
+    fixture_add_unopened("/migrate/migrations_without_a_version_are_refused", migrations_without_a_version_are_refused);
     fixture_add_unopened("/migrate/processes_may_migrate_at_once", processes_may_migrate_at_once);
     fixture_add_unopened("/migrate/killed_half_way_is_as_never_begun", killed_half_way_is_as_never_begun);
     fixture_add_unopened_on(STORE_SQLITE, "/migrate/rebuilds_a_table_that_others_refer_to",
