@@ -181,28 +181,33 @@ static void append_escaped(GString *out, const char *value, size_t length)
     g_string_append_len(out, value + start, (gssize)(i - start));
 }
 
-/* A string with what stands before and behind it: a comma or nothing, a colon or nothing. */
-static void append_quoted(GString *out, bool has_comma, const char *value, size_t length, bool has_colon)
+/* A string, and the one character behind it: 0 for none. The comma before it is the writer's business. */
+static void append_quoted(struct json_writer *writer, const char *value, size_t length, char behind)
 {
     bool is_copied = is_plain(value, length);
-    char *end = extend(out, has_comma + 1 + (is_copied ? length + 1 + has_colon : 0));
+    size_t n_before = takes_comma(writer) ? 1 : 0;
+    size_t n_behind = behind != 0 ? 1 : 0;
+    char *end = extend(writer->out, n_before + 1 + (is_copied ? length + 1 + n_behind : 0));
     *end = ',';
-    end += has_comma;
+    end += n_before;
     *end++ = '"';
     if (is_copied) {
         memcpy(end, value, length);
         end[length] = '"';
-        end[length + has_colon] = has_colon ? ':' : '"';
+        end[length + n_behind] = n_behind == 0 ? '"' : behind;
         return;
     }
-    append_escaped(out, value, length);
-    g_string_append(out, has_colon ? "\":" : "\"");
+    append_escaped(writer->out, value, length);
+    g_string_append_c(writer->out, '"');
+    if (n_behind > 0) {
+        g_string_append_c(writer->out, behind);
+    }
 }
 
 void json_key(struct json_writer *writer, const char *key)
 {
     g_assert(!writer->after_key);
-    append_quoted(writer->out, takes_comma(writer), key, strlen(key), true);
+    append_quoted(writer, key, strlen(key), ':');
     writer->after_key = true;
 }
 
@@ -217,7 +222,7 @@ void json_put_string(struct json_writer *writer, const char *value)
 
 void json_put_string_len(struct json_writer *writer, const char *value, size_t length)
 {
-    append_quoted(writer->out, takes_comma(writer), value, length, false);
+    append_quoted(writer, value, length, 0);
 }
 
 void json_put_int(struct json_writer *writer, int64_t value)
