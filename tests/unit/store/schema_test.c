@@ -1,5 +1,8 @@
 /* The schema that ships: both dialects go up, down and up again, and name the same tables and columns. */
+#include <string.h>
+
 #include "fixture.h"
+#include "store/scope_sql.h"
 
 static struct store *open_shipped(const struct fixture *fixture)
 {
@@ -70,10 +73,68 @@ static void goes_up_down_up(struct fixture *fixture)
     store_close(store);
 }
 
+static bool note_text(const struct sql_value *values, size_t n_values, void *arg, GError **error)
+{
+    for (size_t i = 0; i < n_values; i++) {
+        if (values[i].kind == SQL_TEXT) {
+            g_string_append_printf(arg, "%s\n", values[i].text);
+        }
+    }
+    return true;
+}
+
+struct explanation {
+    const char *query;
+    GString *plan;
+};
+
+static bool explain(struct tx *tx, void *arg, GError **error)
+{
+    const struct explanation *explanation = arg;
+    g_autofree char *text =
+        g_strconcat(tx_dialect(tx) == STORE_SQLITE ? "EXPLAIN QUERY PLAN " : "EXPLAIN ", explanation->query, NULL);
+    g_string_truncate(explanation->plan, 0);
+    return tx_query(tx, text, PARAMS(P_TEXT("o"), P_NULL, P_INT(4990), P_INT(21)), note_text, explanation->plan, error);
+}
+
+static void check_plan(struct store *store, const char *query)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) plan = g_string_new(NULL);
+    struct explanation explanation = {.query = query, .plan = plan};
+    bool ok = store_read(store, "explain", explain, &explanation, &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+    g_test_message("%s", plan->str);
+    g_assert_null(strstr(plan->str, "Seq Scan"));
+    g_assert_null(strstr(plan->str, "Sort"));
+    g_assert_null(strstr(plan->str, "B-TREE"));
+}
+
+/* A table that has just grown has no statistics yet, and PostgreSQL would rather gather all and sort it. */
+static void pages_are_read_along_an_index(struct fixture *fixture)
+{
+    struct store *store = open_shipped(fixture);
+    migrate_to(store, -1);
+    fixture_execute(fixture, "INSERT INTO organizations (id, name, slug, created_at) VALUES ('o', 'o', 'o', 0);\n"
+                             "INSERT INTO projects (id, organization_id, name, slug, created_at)\n"
+                             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)\n"
+                             "SELECT 'p' || i, 'o', 'p', 'p' || i, 0 FROM n;\n"
+                             "INSERT INTO events (id, organization_id, type, created_at)\n"
+                             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)\n"
+                             "SELECT i, 'o', 'project.created', 0 FROM n;\n");
+    check_plan(store, "SELECT name FROM projects WHERE deleted_at IS NULL AND " IN_SCOPE("$1", "$2", "id") " AND " PAGE(
+                          "CAST($3 AS TEXT)", "$4"));
+    check_plan(store, "SELECT type FROM events WHERE organization_id = $1 AND (CAST($2 AS TEXT) IS NULL OR "
+                      "project_id = $2) AND id > $3 ORDER BY id LIMIT $4");
+    store_close(store);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     fixture_add_unopened("/schema/goes_up_down_up", goes_up_down_up);
+    fixture_add_unopened("/schema/pages_are_read_along_an_index", pages_are_read_along_an_index);
     int status = g_test_run();
     g_free(sqlite_description);
     return status;
