@@ -12,7 +12,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -41,7 +40,6 @@ struct load {
     guint n_targets;
     int n_connections;
     double rate, seconds, warmup;
-    int sleeps; /* gboolean */
     int epoll;
     struct connection **connections;
     GQueue idle;
@@ -267,18 +265,6 @@ static bool open_all(struct load *load)
     return true;
 }
 
-/* Spins through less than a millisecond, so that no request goes out late; or sleeps, for a processor that others need too: a
- * spinning generator makes a database beside it wait for the scheduler, milliseconds at a time. */
-static int wait_for_events(const struct load *load, int64_t wait_ns, struct epoll_event *events, int n)
-{
-    if (load->sleeps) {
-        int64_t limited_ns = CLAMP(wait_ns, 0, INT64_C(50000000));
-        const struct timespec timeout = {.tv_nsec = limited_ns};
-        return epoll_pwait2(load->epoll, events, n, &timeout, NULL);
-    }
-    return epoll_wait(load->epoll, events, n, wait_ns < 1000000 ? 0 : (int)MIN(wait_ns / 1000000, 50));
-}
-
 static void run(struct load *load)
 {
     struct epoll_event events[256];
@@ -290,7 +276,8 @@ static void run(struct load *load)
     }
     while (now_ns() < load->end_ns || (load->n_under_way > 0 && now_ns() < load->end_ns + INT64_C(10000000000))) {
         int64_t wait_ns = start_due(load);
-        int n = wait_for_events(load, wait_ns, events, G_N_ELEMENTS(events));
+        int timeout_ms = wait_ns < 1000000 ? 0 : (int)MIN(wait_ns / 1000000, 50);
+        int n = epoll_wait(load->epoll, events, G_N_ELEMENTS(events), timeout_ms);
         for (int i = 0; i < n; i++) {
             struct connection *connection = events[i].data.ptr;
             if ((events[i].events & EPOLLOUT) != 0 && connection->due_ns != 0) {
@@ -371,7 +358,6 @@ int main(int argc, char **argv)
     const GOptionEntry entries[] = {
         {"rate", 'r', 0, G_OPTION_ARG_DOUBLE, &load.rate, "requests per second; none: as fast as it goes", "N"},
         {"connections", 'c', 0, G_OPTION_ARG_INT, &load.n_connections, "kept-alive connections", "N"},
-        {"sleep", 0, 0, G_OPTION_ARG_NONE, &load.sleeps, "between requests, instead of spinning", NULL},
         {"seconds", 's', 0, G_OPTION_ARG_DOUBLE, &load.seconds, "how long is measured", "N"},
         {"warmup", 'w', 0, G_OPTION_ARG_DOUBLE, &load.warmup, "seconds before that", "N"},
         {"method", 'm', 0, G_OPTION_ARG_STRING, &load.method, "HTTP method", "NAME"},
@@ -392,7 +378,6 @@ int main(int argc, char **argv)
     load.method = load.method != NULL ? load.method : g_strdup("GET");
     load.path = load.path != NULL ? load.path : g_strdup("/");
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
-    prctl(PR_SET_TIMERSLACK, 1UL); /* a sleep ends when it is asked to, not up to 50 µs later */
     load.connections = g_new0(struct connection *, (gsize)load.n_connections);
     load.microseconds = g_array_sized_new(FALSE, FALSE, sizeof(uint32_t), 1 << 20);
     g_queue_init(&load.idle);

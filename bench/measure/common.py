@@ -60,15 +60,13 @@ def resident_mib(pid):
     raise RuntimeError(f"process {pid} has no resident memory")
 
 
-def load(target, *, rate=None, connections=16, seconds=4, method="GET", path="/", headers=(), body=None, paths=None,
-         sleeps=False):  # fmt: skip
+def load(target, *, rate=None, connections=16, seconds=4, method="GET", path="/", headers=(), body=None, paths=None):
     """One run of bench-load; refuses to return figures of a run in which anything failed."""
     command = [str(LOAD), "--connections", str(connections), "--seconds", str(seconds), "--method", method, "--path", path]
     command += ["--rate", str(rate)] if rate else []
     command += [word for header in headers for word in ("--header", header)]
     command += ["--body", body] if body is not None else []
     command += ["--paths", str(paths)] if paths else []
-    command += ["--sleep"] if sleeps else []
     done = subprocess.run(
         [*command, target], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds + 60,
         preexec_fn=lambda: os.sched_setaffinity(0, split_cpus()[1]),

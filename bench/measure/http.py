@@ -54,8 +54,7 @@ def health():
     ]  # fmt: skip
 
 
-def projects_on(daemon, words, aim, has_company=False):
-    """has_company: a database shares the load generator's processor, which must then not spin."""
+def projects_on(daemon, words, aim):
     client = daemon.client
     load(f"unix:{daemon.socket}", method="POST", path="/v1/projects", body='{"name":"Bench {n}","slug":"bench-{n}"}',
          connections=32, seconds=1.5)  # fmt: skip
@@ -68,10 +67,10 @@ def projects_on(daemon, words, aim, has_company=False):
     assert count >= 1000, f"only {count} projects were made"
     pin(daemon.process.pid, split_cpus()[0])
     target = target_of(daemon)
-    steady = three("p99_ms", target=target, path=path, headers=headers, rate=5_000, connections=32, sleeps=has_company)
+    steady = three("p99_ms", target=target, path=path, headers=headers, rate=5_000, connections=32)
     peak = three("per_second", target=target, path=path, headers=headers, connections=64)
     with floor_server(len(body.body)) as (bare, _):
-        bare_steady = three("p99_ms", target=bare, rate=5_000, connections=32, sleeps=has_company)
+        bare_steady = three("p99_ms", target=bare, rate=5_000, connections=32)
         bare_peak = three("per_second", target=bare, connections=64)
     what = f"GET /v1/projects, 20 of {count // 1000},000 and more, API token, {words}"
     return [
@@ -96,7 +95,7 @@ def projects_sqlite():
 def projects_postgresql(server):
     daemon = Daemon(server.new_database()).start()
     try:
-        return projects_on(daemon, "PostgreSQL", "≥ 8,000", has_company=True)
+        return projects_on(daemon, "PostgreSQL", "≥ 8,000")
     finally:
         daemon.close()
 
