@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include <glib/gstdio.h>
+
 #include "fixture.h"
 #include "gate.h"
 #include "postgresql_server.h"
@@ -216,10 +218,18 @@ static void bad_folders_are_refused(struct fixture *fixture)
 
 static void migrations_without_a_version_are_refused(struct fixture *fixture)
 {
+    static const char *const names[] = {"0000_first.up.sql", "first.up.sql",     "first.down.sql",
+                                        "_first.up.sql",     "0001first.up.sql", "9999999999999999999_far.up.sql"};
     write_version(fixture, 1);
     struct store *store = fixture_open(fixture, NULL);
-    fixture_write_migration(fixture, "0000_first.up.sql", "CREATE TABLE t0 (id TEXT);");
-    check_refused(store, -1, false, "0000_first.up.sql has no version");
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *dialect = fixture->dialect == STORE_SQLITE ? "sqlite" : "postgresql";
+        g_autofree char *path = g_build_filename(fixture->migrations, dialect, names[i], NULL);
+        g_autofree char *said = g_strdup_printf("%s has no version", names[i]);
+        fixture_write_migration(fixture, names[i], "CREATE TABLE t0 (id TEXT);");
+        check_refused(store, -1, false, said);
+        g_assert_cmpint(g_remove(path), ==, 0);
+    }
     store_close(store);
 }
 
