@@ -1,12 +1,11 @@
 /* Migrations: forward, back, refused, failed, interrupted, and several processes at once. */
+#include <glib/gstdio.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
-#include <glib/gstdio.h>
-
 #include "fixture.h"
 #include "gate.h"
 #include "postgresql_server.h"
