@@ -348,14 +348,12 @@ static bool set_up(struct postgresql_connection *connection, GError **error)
         return sy_fail(error, SY_STORE_FAILED, "the server is PostgreSQL %d; 13 is the oldest that works",
                        version / 10000);
     }
-    /* Every page has an index in its order. A table that has grown since it was last analysed has no statistics that would tell:
-     * PostgreSQL then expects a handful of rows, and reads all and sorts them. The last one makes a server notice that its
-     * client died, which else holds its locks until the statement ends. */
+    /* The last one makes a server notice that its client died, which else holds its locks until the statement ends. */
     g_autofree char *text =
         g_strdup_printf("SET statement_timeout = %" G_GINT64_FORMAT "; SET lock_timeout = %" G_GINT64_FORMAT
                         "; SET idle_in_transaction_session_timeout = 60000; SET timezone = 'UTC'"
                         "; SET default_transaction_isolation = 'read committed'; SET standard_conforming_strings = on"
-                        "; SET enable_sort = off; SET client_min_messages = error%s",
+                        "; SET client_min_messages = error%s",
                         options->statement_ms, MIN(options->wait_ms, options->statement_ms),
                         version >= 140000 ? "; SET client_connection_check_interval = 1000" : "");
     struct postgresql_failure failure;
