@@ -187,11 +187,12 @@ bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error)
                    NO_PARAMS, error);
 }
 
-bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error)
+bool release_list_lost(struct tx *tx, const char *after, GPtrArray **ret, GError **error)
 {
     return tx_list(tx, &release_type, ret,
-                   "SELECT {} FROM releases WHERE image_lost_at IS NOT NULL AND image_removed_at IS NULL", NO_PARAMS,
-                   error);
+                   "SELECT {} FROM releases WHERE image_lost_at IS NOT NULL AND image_removed_at IS NULL AND "
+                   "id > COALESCE(CAST($1 AS TEXT), '') ORDER BY id LIMIT $2",
+                   PARAMS(P_TEXT(after), P_INT(RELEASES_LOST_PAGE)), error);
 }
 
 bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error)

@@ -135,8 +135,9 @@ bool release_counts(struct tx *tx, int64_t *ret_queued, int64_t *ret_building, G
                     GError **error) MUST;
 /* Ready releases whose image garbage collection has not taken, lost ones too, oldest first. */
 bool release_list_with_images(struct tx *tx, GPtrArray **ret, GError **error) MUST;
-/* Those whose image the engine had not when it was asked. */
-bool release_list_lost(struct tx *tx, GPtrArray **ret, GError **error) MUST;
+/* Those whose image the engine had not when it was asked: the first RELEASES_LOST_PAGE with an id after this one (NULL: of all). */
+#define RELEASES_LOST_PAGE 1000
+bool release_list_lost(struct tx *tx, const char *after, GPtrArray **ret, GError **error) MUST;
 /* The newest that has given its image this tag; NULL: none. */
 bool release_find_by_image(struct tx *tx, const char *image_uri, struct release **ret, GError **error) MUST;
 

@@ -14,6 +14,8 @@ struct housekeeper {
     GMutex lock;
     GCond wake;
     bool is_closed;
+    int64_t next_gc_us; /* the thread's own, as is the next */
+    char *lost_cursor;
 };
 
 static void collect(struct app *app)
@@ -36,25 +38,25 @@ static bool is_leader(const struct app *app)
     return stats.is_leader;
 }
 
-static void keep_house(struct app *app, int64_t *next_gc_us)
+static void keep_house(struct housekeeper *housekeeper)
 {
     g_autoptr(GError) error = NULL;
-    if (!is_leader(app)) {
+    if (!is_leader(housekeeper->app)) {
         return;
     }
-    if (!lost_images_look(app, &error)) {
+    if (!lost_images_look(housekeeper->app, &housekeeper->lost_cursor, &error)) {
         log_failure("image.look_failed", error, NULL);
     }
-    if (g_get_monotonic_time() >= *next_gc_us) {
-        *next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
-        collect(app);
+    if (g_get_monotonic_time() >= housekeeper->next_gc_us) {
+        housekeeper->next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
+        collect(housekeeper->app);
     }
 }
 
 static gpointer run(gpointer data)
 {
     struct housekeeper *housekeeper = data;
-    int64_t next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
+    housekeeper->next_gc_us = g_get_monotonic_time() + GC_PERIOD_US;
     g_mutex_lock(&housekeeper->lock);
     while (!housekeeper->is_closed) {
         int64_t until_us = g_get_monotonic_time() + PERIOD_US;
@@ -62,7 +64,7 @@ static gpointer run(gpointer data)
         }
         if (!housekeeper->is_closed) {
             g_mutex_unlock(&housekeeper->lock);
-            keep_house(housekeeper->app, &next_gc_us);
+            keep_house(housekeeper);
             g_mutex_lock(&housekeeper->lock);
         }
     }
@@ -97,5 +99,6 @@ void housekeeper_free(struct housekeeper *housekeeper)
     }
     g_cond_clear(&housekeeper->wake);
     g_mutex_clear(&housekeeper->lock);
+    g_free(housekeeper->lost_cursor);
     g_free(housekeeper);
 }

@@ -4,11 +4,16 @@
 #include "base/log.h"
 #include "store/resources.h"
 
+struct lost_page {
+    const char *after;
+    GPtrArray *releases;
+};
+
 static bool list_lost(struct tx *tx, void *arg, GError **error)
 {
-    GPtrArray **releases = arg;
-    g_clear_pointer(releases, g_ptr_array_unref);
-    return release_list_lost(tx, releases, error);
+    struct lost_page *page = arg;
+    g_clear_pointer(&page->releases, g_ptr_array_unref);
+    return release_list_lost(tx, page->after, &page->releases, error);
 }
 
 struct finding {
@@ -52,29 +57,45 @@ static bool look_at(struct app *app, const struct release *release, GError **err
     return true;
 }
 
-/* One list for all of them; most stay lost. */
-bool lost_images_look(struct app *app, GError **error)
+/* The tags that the engine has, as a set. */
+static GHashTable *list_tags(struct app *app, GError **error)
 {
-    struct engine *engine = app->engine;
     g_autofree char *prefix = engine_image_prefix(app->installation_id);
-    g_autoptr(GPtrArray) releases = NULL;
     g_autoptr(GPtrArray) tags = NULL;
-    if (!store_read(app->store, "images_lost", list_lost, &releases, error)) {
-        return false;
+    if (!app->engine->ops->image_list(app->engine, prefix, &tags, error)) {
+        return NULL;
     }
-    if (releases->len == 0) {
-        return true;
+    GHashTable *set = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (guint i = 0; i < tags->len; i++) {
+        g_hash_table_add(set, g_strdup(g_ptr_array_index(tags, i)));
     }
-    if (!engine->ops->image_list(engine, prefix, &tags, error)) {
-        return false;
-    }
-    for (guint i = 0; i < releases->len; i++) {
+    return set;
+}
+
+static bool look_at_all(struct app *app, const GPtrArray *releases, GError **error)
+{
+    g_autoptr(GHashTable) tags = list_tags(app, error);
+    for (guint i = 0; tags != NULL && i < releases->len; i++) {
         const struct release *release = g_ptr_array_index(releases, i);
-        bool is_listed =
-            release->image_uri != NULL && g_ptr_array_find_with_equal_func(tags, release->image_uri, g_str_equal, NULL);
+        bool is_listed = release->image_uri != NULL && g_hash_table_contains(tags, release->image_uri);
         if (is_listed && !look_at(app, release, error)) {
             return false;
         }
     }
-    return true;
+    return tags != NULL;
+}
+
+bool lost_images_look(struct app *app, char **cursor, GError **error)
+{
+    struct lost_page page = {.after = *cursor};
+    bool ok = store_read(app->store, "images_lost", list_lost, &page, error);
+    guint n = ok ? page.releases->len : 0;
+    ok = ok && (n == 0 || look_at_all(app, page.releases, error));
+    if (ok) {
+        const struct release *last = n == RELEASES_LOST_PAGE ? g_ptr_array_index(page.releases, n - 1) : NULL;
+        g_free(*cursor);
+        *cursor = last != NULL ? g_strdup(last->id) : NULL;
+    }
+    g_clear_pointer(&page.releases, g_ptr_array_unref);
+    return ok;
 }

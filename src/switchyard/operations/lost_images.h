@@ -4,6 +4,7 @@
 
 #include "switchyard/app.h"
 
-/* Takes the mark from every release whose image is there again under its own tag. Asks the engine for its list of tags, once, and
- * not at all when no release is marked. */
-bool lost_images_look(struct app *app, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Takes the mark from releases whose image is there again under its own tag. Looks at a page of those that are marked, the one
+ * behind *cursor (NULL: the first), and moves it on: an engine that lost everything leaves tens of thousands of them. Asks the engine
+ * for its list of tags, once, and not at all when no release is marked. *cursor is the caller's to free. */
+bool lost_images_look(struct app *app, char **cursor, GError **error) G_GNUC_WARN_UNUSED_RESULT;
