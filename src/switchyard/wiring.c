@@ -182,9 +182,9 @@ static bool open_edge(struct app *app, GError **error)
     if (app->edge == NULL || edge_start(app->edge, &failure)) {
         return app->edge != NULL;
     }
+    /* It carries the traffic. The controller asks it again; until it answers, health says degraded. */
     if (edge_port(app->edge) != 0 && edge_runs(app->edge)) {
-        log_failure("edge.silent", failure,
-                    NULL); /* the controller asks it again, health says degraded until it answers */
+        log_failure("edge.silent", failure, NULL);
         return true;
     }
     g_propagate_error(error, g_steal_pointer(&failure));
