@@ -8,7 +8,7 @@ import time
 import pytest
 from harness.app import App
 from harness.engine import Engine
-from harness.process import wait_until
+from harness.process import read_line, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -165,8 +165,7 @@ def test_logs_follow_live(deployed):
     try:
         time.sleep(1)  # there is no sign from outside that it follows; a line too early would only make the test stricter
         deployed.ask("/log/seen-live").expect(200)
-        line = follower.stdout.readline()
-        assert "seen-live" in json.loads(line)["text"]
+        assert "seen-live" in json.loads(read_line(follower))["text"]
     finally:
         follower.send_signal(signal.SIGINT)
         follower.communicate(timeout=20)

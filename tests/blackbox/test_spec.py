@@ -5,7 +5,7 @@ import yaml
 from harness.app import App
 from harness.cli import Cli
 from harness.engine import Engine
-from harness.process import wait_until
+from harness.process import read_line, wait_until
 
 pytestmark = pytest.mark.engine
 
@@ -64,7 +64,7 @@ def test_logs_are_followed_across_a_restart_and_a_deploy(app):
     app.cli("up").expect(0)
     follower = app.cli.spawn("logs", "-f", "web", "-e", "preview", "-o", "json")
     try:
-        assert "version one listens" in follower.stdout.readline()
+        assert "version one listens" in read_line(follower)
         for number, end in enumerate((app.daemon.stop, app.daemon.kill)):
             end()
             app.daemon.start()

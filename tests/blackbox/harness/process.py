@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -25,6 +26,19 @@ def wait_until(condition, seconds, what):
             raise AssertionError(f"not within {seconds} s: {what} (last: {value!r})")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.25)
+
+
+def read_line(process, text="", seconds=30):
+    """The next line of its stdout that holds `text`. It is killed when none comes in time: reading would wait for ever."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        for line in process.stdout:
+            if text in line:
+                return line
+    finally:
+        timer.cancel()
+    raise AssertionError(f"no line with {text!r} within {seconds} s; stderr: {process.stderr.read()}")
 
 
 def processes_naming(text):
