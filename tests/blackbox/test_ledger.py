@@ -3,6 +3,7 @@
 `web` answers (at once, after 10 s, uploads of 10 MB); `live` holds connections that last. What outlives the grace of an
 instance that leaves is closed at its end, with a good-bye: those are counted, not lost, and new ones must find a place."""
 
+import re
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -13,6 +14,7 @@ from harness.process import processes_naming, wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 QUICK = {"keep": 90, "new": 60, "post": 60, "h2": 90}
 
 
@@ -41,6 +43,7 @@ class Both:
 
     def __init__(self, stack, app, folder, is_long):
         edge = app.daemon.edge.endpoint
+        self.edge = app.daemon.data / "edge"
         times = 1000 / 300 if is_long else 1
         quick = {kind: rate * times for kind, rate in QUICK.items()}
         self.web = stack.enter_context(Ledger(edge, app.host(), folder, **quick, slow=2, upload=0.5))
@@ -53,8 +56,19 @@ class Both:
             self.web.wait_for(30)  # it is not over before others have come
 
     def check(self):
-        self.web.check(at_least=1000)
-        self.live.check(at_least=100)
+        try:
+            self.web.check(at_least=1000)
+            self.live.check(at_least=100)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self.edge_says()}") from None
+
+    def edge_says(self):
+        """What HAProxy wrote of the requests that were lost, and around them: the installation is gone after the test."""
+        lost = {id for entry in self.web.lost() + self.live.lost() for id in UUID.findall(entry["failure"])}
+        access = (self.edge / "access.log").read_text(errors="replace").splitlines()
+        near = {n + more for n, line in enumerate(access) if any(id in line for id in lost) for more in range(-10, 11)}
+        complaints = (self.edge / "haproxy.log").read_text(errors="replace").splitlines()
+        return "\n".join([line for n, line in enumerate(access) if n in near] + complaints[-40:])
 
 
 def haproxy_workers(daemon):
