@@ -158,10 +158,12 @@ bool release_outcome(const struct release *release, const char *service, const c
         named >= 0 && sy_code_info((enum sy_code)named)->exit_code == sy_code_info(SY_BUILD_FAILED)->exit_code;
     /* The server's message has the last lines as a rule; say them only once. */
     bool has_lines = (message != NULL && strchr(message, '\n') != NULL) || last_lines == NULL || *last_lines == '\0';
-    sy_fail(error, is_of_build ? (enum sy_code)named : SY_BUILD_FAILED, "the build of %s (%s) failed%s%s%s%s", service,
-            release->version, message != NULL ? ": " : "", message != NULL ? message : "",
-            has_lines ? "" : "\nIts last lines:\n", has_lines ? "" : last_lines);
-    if (!is_of_build || (enum sy_code)named == SY_BUILD_FAILED) {
+    enum sy_code code = is_of_build ? (enum sy_code)named : SY_BUILD_FAILED;
+    sy_fail(error, code, "the build of %s (%s) failed%s%s%s%s", service, release->version, message != NULL ? ": " : "",
+            message != NULL ? message : "", has_lines ? "" : "\nIts last lines:\n", has_lines ? "" : last_lines);
+    if (release->hint != NULL && strcmp(release->hint, sy_code_info(SY_BUILD_FAILED)->hint) != 0) {
+        sy_error_set_hint(error, "%s", release->hint);
+    } else if (code == SY_BUILD_FAILED) {
         sy_error_set_hint(error, "Read the whole log: enclii logs --build %s", service);
     }
     return false;

@@ -30,6 +30,7 @@ struct release {
     int64_t duration_ms;
     char *error_code;
     char *error_message;
+    char *hint;
     char *fingerprint; /* SHA-256 over all inputs; equal inputs reuse the release */
     char *created_by;
     int64_t created_us;

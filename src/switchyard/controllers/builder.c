@@ -15,6 +15,8 @@
 #define RENEW_US (INT64_C(1) * 1000000)
 #define POLL_US (INT64_C(2) * 1000000)
 #define MAX_ATTEMPTS 3
+#define MESSAGE_LIMIT 4000
+#define HINT_LIMIT 1000
 #define ENGINE_PAUSE_US (300 * 1000)
 
 struct builder {
@@ -149,16 +151,12 @@ static void take_result(struct release *release, const struct build_result *resu
 }
 
 /* Redacted: a build may print what it was told. */
-static char *failure_text(const struct outcome *outcome)
+static char *redacted(const struct work *work, const char *words, size_t limit)
 {
-    GString *text = g_string_new(NULL);
-    redactor_apply(outcome->work->redactor, outcome->failure->message, strlen(outcome->failure->message), text);
-    if (text->len > 4000) {
-        g_string_truncate(text, 4000);
-    }
-    char *valid = g_utf8_make_valid(text->str, (gssize)text->len);
-    g_string_free(text, TRUE);
-    return valid;
+    g_autoptr(GString) text = g_string_new(NULL);
+    redactor_apply(work->redactor, words, strlen(words), text);
+    g_string_truncate(text, MIN(text->len, limit));
+    return g_utf8_make_valid(text->str, (gssize)text->len);
 }
 
 static bool write_outcome(struct tx *tx, void *arg, GError **error)
@@ -195,7 +193,9 @@ static bool write_outcome(struct tx *tx, void *arg, GError **error)
     bool is_cancelled = sy_error_code(outcome->failure) == SY_CANCELLED;
     release->error_code = g_strdup(sy_code_info(sy_error_code(outcome->failure))->name);
     g_free(release->error_message);
-    release->error_message = failure_text(outcome);
+    release->error_message = redacted(outcome->work, outcome->failure->message, MESSAGE_LIMIT);
+    g_free(release->hint);
+    release->hint = is_cancelled ? NULL : redacted(outcome->work, sy_error_hint(outcome->failure), HINT_LIMIT);
     return release_set_status(tx, release, is_cancelled ? RELEASE_CANCELLED : RELEASE_FAILED, error) &&
            history_of_release(tx, builder->app, release, is_cancelled ? "release.cancelled" : "release.failed",
                               release->error_message, "builder", now_us, error);
@@ -347,6 +347,15 @@ static void set_running(struct work *work, bool is_running)
     g_mutex_unlock(&builder->lock);
 }
 
+static void say_hint(struct work *work, const GError *failure)
+{
+    const char *hint = sy_error_hint(failure);
+    bool is_read_the_log = strcmp(hint, sy_code_info(SY_BUILD_FAILED)->hint) == 0;
+    if (!is_read_the_log && sy_error_code(failure) != SY_CANCELLED) {
+        say(work, "hint: %s", hint);
+    }
+}
+
 static void run_build(struct work *work)
 {
     g_autoptr(GError) failure = NULL;
@@ -363,6 +372,7 @@ static void run_build(struct work *work)
     outcome.failure = failure;
     if (!ok) {
         say(work, "failed: %s", failure->message);
+        say_hint(work, failure);
     } else {
         say(work, "release %s is ready after %.1f s", work->release->version, (double)outcome.duration_ms / 1000);
     }

@@ -81,6 +81,26 @@ static void last_lines_are_said_once(void)
     g_assert_null(strstr(error->message, "one"));
 }
 
+static void hint_of_the_server_is_passed_on(void)
+{
+    static const struct {
+        const char *code, *hint, *expected;
+    } cases[] = {
+        {"BUILD_FAILED", "Is the URL right?", "Is the URL right?"},
+        {"PROCESS_FAILED", "Is the URL right?", "Is the URL right?"},
+        {"BUILD_FAILED", "Read the build's log: enclii logs --build", "enclii logs --build web"},
+        {"BUILD_FAILED", NULL, "enclii logs --build web"},
+        {"BUILD_TIMEOUT", NULL, "build_timeout"}, /* of a server that tells none: the code's own */
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(release_t) release = release_of(RELEASE_FAILED, cases[i].code, "it broke");
+        release->hint = g_strdup(cases[i].hint);
+        g_assert_false(release_outcome(release, "web", NULL, &error));
+        g_assert_nonnull(strstr(sy_error_hint(error), cases[i].expected));
+    }
+}
+
 static void ready_release_is_no_error_and_a_cancelled_one_is(void)
 {
     g_autoptr(GError) error = NULL;
@@ -103,6 +123,7 @@ int main(int argc, char **argv)
                     every_other_end_of_a_deployment_is_an_error);
     g_test_add_func("/outcome/failed_build_is_exit_20_whatever_its_code", failed_build_is_exit_20_whatever_its_code);
     g_test_add_func("/outcome/last_lines_are_said_once", last_lines_are_said_once);
+    g_test_add_func("/outcome/hint_of_the_server_is_passed_on", hint_of_the_server_is_passed_on);
     g_test_add_func("/outcome/ready_release_is_no_error_and_a_cancelled_one_is",
                     ready_release_is_no_error_and_a_cancelled_one_is);
     return g_test_run();
