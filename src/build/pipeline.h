@@ -23,7 +23,7 @@ struct build_options {
     const char *docker;          /* client program; it must speak BuildKit (looked for: /usr/bin/docker first) */
     const char *work_folder;     /* private, 0700; one sub-folder per build */
     const char *assembly_folder; /* likewise, for base images: programs are run in there; NULL: work_folder */
-    const char *ca_bundle;       /* PEM file given to builds as a secret; NULL: none */
+    const char *ca_bundle;       /* PEM file that git trusts, given to builds as a secret; NULL: none */
     const char *base_images;     /* "pull", "assemble" or "auto" (pull when a registry answers within 5 s) */
     const char *installation;
     /* "K=V", NULL-ended; NULL: none. Build arguments of every build: those of build_forward_names that this host has. */

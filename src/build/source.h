@@ -39,12 +39,22 @@ enum source_git_flag { SOURCE_GIT_ALLOW_PRIVATE = 1 << 0, SOURCE_GIT_ALLOW_FILE 
 bool source_check_git_url(const char *url, unsigned flags, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* A full or short hash, branch or tag by the rules of git-check-ref-format(1). */
 bool source_check_git_ref(const char *ref, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+struct source_git {
+    const char *url;
+    const char *ref;       /* hash, branch or tag; NULL or "": the default branch */
+    const char *ca_bundle; /* PEM file that is trusted instead of the system's; NULL: the system's */
+    unsigned flags;
+    int64_t timeout_ms; /* 0: none */
+    const int *cancelled;
+    process_line_fn on_line; /* git's progress */
+    void *on_line_arg;
+};
 /* Depth 1, no submodules, no hooks, no credentials asked for, GIT_ALLOW_PROTOCOL set, --end-of-options before what users
- * gave. `folder` exists and is empty; ref NULL or "": the default branch. Unless private addresses are allowed, the host's
- * addresses must all be public, git is pinned to them, and redirections are not followed. No .git is left behind. Lines of
- * progress to on_line. *ret_commit is the full hash. SY_PROCESS_FAILED holds git's last words; SY_UNAVAILABLE: no such host. */
-bool source_fetch_git(const char *url, const char *ref, const char *folder, unsigned flags, int64_t timeout_ms,
-                      const int *cancelled, process_line_fn on_line, void *arg, char **ret_commit,
+ * gave. `folder` exists and is empty. Unless private addresses are allowed, the host's addresses must all be public, git is
+ * pinned to them, and redirections are not followed. A host that cannot be found is left to the proxy of this process's
+ * https_proxy, when there is one: then nothing goes past it, whatever no_proxy says. No .git is left behind. *ret_commit is
+ * the full hash. SY_PROCESS_FAILED holds git's last words; SY_UNAVAILABLE: no such host. */
+bool source_fetch_git(const struct source_git *wanted, const char *folder, char **ret_commit,
                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Removes a folder and what is in it, never following a link. True when it is gone. */

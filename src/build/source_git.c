@@ -13,17 +13,14 @@
 #include "build/source_tree.h"
 
 struct fetching {
-    const char *url;
+    const struct source_git *wanted;
     const char *ref;
     const char *folder;
-    unsigned flags;
     int64_t deadline_us;
-    const int *cancelled;
-    process_line_fn on_line;
-    void *on_line_arg;
     struct git_url parts;
     char *addresses; /* "1.2.3.4,[2001:db8::1]", checked; NULL: not pinned */
     char *first_address;
+    bool is_by_proxy; /* always, whatever no_proxy says */
 };
 
 static void fetching_clear(struct fetching *fetching)
@@ -41,8 +38,8 @@ static void G_GNUC_PRINTF(2, 3) say(const struct fetching *fetching, const char 
     va_start(args, format);
     g_autofree char *line = g_strdup_vprintf(format, args);
     va_end(args);
-    if (fetching->on_line != NULL) {
-        fetching->on_line(line, strlen(line), fetching->on_line_arg);
+    if (fetching->wanted->on_line != NULL) {
+        fetching->wanted->on_line(line, strlen(line), fetching->wanted->on_line_arg);
     }
 }
 
@@ -71,6 +68,19 @@ static bool add_address(struct fetching *fetching, GString *list, const struct s
     return true;
 }
 
+/* libcurl's: the proxy of https URLs. */
+static bool has_proxy(void)
+{
+    static const char *const names[] = {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        const char *value = g_getenv(names[i]);
+        if (value != NULL && *value != '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The addresses that were looked at are the ones that are used: a name server that answers differently at the second time
  * gains nothing. */
 static bool pin_host(struct fetching *fetching, GError **error)
@@ -78,10 +88,14 @@ static bool pin_host(struct fetching *fetching, GError **error)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct addrinfo *found = NULL;
     if (fetching->parts.host == NULL || fetching->parts.host[0] == '[' ||
-        (fetching->flags & SOURCE_GIT_ALLOW_PRIVATE)) {
+        (fetching->wanted->flags & SOURCE_GIT_ALLOW_PRIVATE)) {
         return true;
     }
     int status = getaddrinfo(fetching->parts.host, NULL, &hints, &found);
+    fetching->is_by_proxy = status != 0 && fetching->parts.scheme == GIT_HTTPS && has_proxy();
+    if (fetching->is_by_proxy) {
+        return true; /* behind a company's proxy, it alone knows names */
+    }
     if (status != 0) {
         return sy_fail(error, SY_UNAVAILABLE, "cannot find %s: %s", fetching->parts.host, gai_strerror(status));
     }
@@ -144,8 +158,12 @@ static GPtrArray *git_argv(const struct fetching *fetching)
     for (size_t i = 0; i < G_N_ELEMENTS(start); i++) {
         add(argv, start[i]);
     }
-    add(argv,
-        fetching->flags & SOURCE_GIT_ALLOW_FILE ? "GIT_ALLOW_PROTOCOL=https:ssh:file" : "GIT_ALLOW_PROTOCOL=https:ssh");
+    if (fetching->is_by_proxy) {
+        add(argv, "no_proxy=");
+        add(argv, "NO_PROXY=");
+    }
+    add(argv, fetching->wanted->flags & SOURCE_GIT_ALLOW_FILE ? "GIT_ALLOW_PROTOCOL=https:ssh:file"
+                                                              : "GIT_ALLOW_PROTOCOL=https:ssh");
     g_ptr_array_add(argv, ssh_command(fetching));
     add(argv, "git");
     for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
@@ -154,8 +172,12 @@ static GPtrArray *git_argv(const struct fetching *fetching)
     }
     /* A redirection would lead past the check of the address. */
     add(argv, "-c");
-    add(argv,
-        fetching->flags & SOURCE_GIT_ALLOW_PRIVATE ? "http.followRedirects=initial" : "http.followRedirects=false");
+    add(argv, fetching->wanted->flags & SOURCE_GIT_ALLOW_PRIVATE ? "http.followRedirects=initial"
+                                                                 : "http.followRedirects=false");
+    if (fetching->wanted->ca_bundle != NULL) {
+        add(argv, "-c");
+        g_ptr_array_add(argv, g_strconcat("http.sslCAInfo=", fetching->wanted->ca_bundle, NULL));
+    }
     if (fetching->addresses != NULL && fetching->parts.scheme == GIT_HTTPS) {
         add(argv, "-c");
         g_ptr_array_add(argv, g_strdup_printf("http.curloptResolve=%s:%d:%s", fetching->parts.host,
@@ -193,9 +215,9 @@ static bool git(const struct fetching *fetching, const char *const *words, char 
         .cwd = fetching->folder,
         .stdin_fd = -1,
         .timeout_ms = MAX(1, (fetching->deadline_us - g_get_monotonic_time()) / 1000),
-        .cancelled = fetching->cancelled,
-        .on_line = ret_output == NULL ? fetching->on_line : NULL,
-        .on_line_arg = fetching->on_line_arg,
+        .cancelled = fetching->wanted->cancelled,
+        .on_line = ret_output == NULL ? fetching->wanted->on_line : NULL,
+        .on_line_arg = fetching->wanted->on_line_arg,
         .capture_bytes = ret_output == NULL ? 0 : 4096,
     };
     if (!process_run(&spec, &result, error) || !check_ended(&result, words[0], error)) {
@@ -230,7 +252,7 @@ static bool fetch_everything(const struct fetching *fetching, char **ret_commit,
                            "--no-tags",
                            "--no-recurse-submodules",
                            "--end-of-options",
-                           fetching->url,
+                           fetching->wanted->url,
                            "+refs/heads/*:refs/remotes/origin/*",
                            "+refs/tags/*:refs/tags/*",
                            NULL};
@@ -263,9 +285,15 @@ static void explain(const struct fetching *fetching, GError **error)
 
 static bool fetch_commit(const struct fetching *fetching, char **ret_commit, GError **error)
 {
-    const char *words[] = {
-        "fetch",       "--quiet",     "--depth=1", "--no-tags", "--no-recurse-submodules", "--end-of-options",
-        fetching->url, fetching->ref, NULL};
+    const char *words[] = {"fetch",
+                           "--quiet",
+                           "--depth=1",
+                           "--no-tags",
+                           "--no-recurse-submodules",
+                           "--end-of-options",
+                           fetching->wanted->url,
+                           fetching->ref,
+                           NULL};
     g_autoptr(GError) failure = NULL;
     if (git(fetching, words, NULL, &failure)) {
         return resolve(fetching, "FETCH_HEAD", ret_commit, error);
@@ -311,7 +339,7 @@ static void count_line(const char *line, size_t length, void *arg)
 /* A few kilobytes of trees that name each other can unfold to billions of files: counted before any is written. */
 static bool check_size(const struct fetching *fetching, const char *commit, GError **error)
 {
-    struct counting counting = {.cancelled = fetching->cancelled};
+    struct counting counting = {.cancelled = fetching->wanted->cancelled};
     const char *words[] = {"ls-tree", "-r", "-l", "--full-tree", commit, NULL};
     g_autoptr(GPtrArray) argv = git_argv(fetching);
     g_auto(process_result_t) result = {0};
@@ -353,7 +381,7 @@ static bool check_out(const struct fetching *fetching, const char *commit, GErro
     if (fd < 0) {
         return sy_fail_errno(error, errno, "cannot open %s", fetching->folder);
     }
-    bool ok = source_settle(fd, &source_default_limits, fetching->cancelled, removed, &tree, error);
+    bool ok = source_settle(fd, &source_default_limits, fetching->wanted->cancelled, removed, &tree, error);
     for (guint i = 0; ok && i < removed->len; i++) {
         say(fetching, "left out %s: a symbolic link that leads out of the repository",
             (const char *)g_ptr_array_index(removed, i));
@@ -361,23 +389,18 @@ static bool check_out(const struct fetching *fetching, const char *commit, GErro
     return ok;
 }
 
-bool source_fetch_git(const char *url, const char *ref, const char *folder, unsigned flags, int64_t timeout_ms,
-                      const int *cancelled, process_line_fn on_line, void *arg, char **ret_commit, GError **error)
+bool source_fetch_git(const struct source_git *wanted, const char *folder, char **ret_commit, GError **error)
 {
     const char *init[] = {"init", "--quiet", "--template=", ".", NULL};
     g_autofree char *commit = NULL;
     g_auto(fetching_t) fetching = {
-        .url = url,
-        .ref = ref != NULL && *ref != '\0' ? ref : "HEAD",
+        .wanted = wanted,
+        .ref = wanted->ref != NULL && *wanted->ref != '\0' ? wanted->ref : "HEAD",
         .folder = folder,
-        .flags = flags,
-        .deadline_us = timeout_ms > 0 ? g_get_monotonic_time() + timeout_ms * 1000 : INT64_MAX / 2,
-        .cancelled = cancelled,
-        .on_line = on_line,
-        .on_line_arg = arg,
+        .deadline_us = wanted->timeout_ms > 0 ? g_get_monotonic_time() + wanted->timeout_ms * 1000 : INT64_MAX / 2,
     };
-    if (!git_url_parse(url, flags, &fetching.parts, error) || !source_check_git_ref(fetching.ref, error) ||
-        !pin_host(&fetching, error)) {
+    if (!git_url_parse(wanted->url, wanted->flags, &fetching.parts, error) ||
+        !source_check_git_ref(fetching.ref, error) || !pin_host(&fetching, error)) {
         return false;
     }
     if (!git(&fetching, init, NULL, error) || !fetch_commit(&fetching, &commit, error) ||

@@ -29,8 +29,17 @@ static bool fetch(struct build *build, GError **error)
         return sy_fail(error, SY_SOURCE_MISSING, "there is nothing to build: neither an upload nor a git repository");
     }
     build_say(build, "fetching %s of %s", job->git_ref != NULL ? job->git_ref : "the default branch", job->git_repo);
-    if (!source_fetch_git(job->git_repo, job->git_ref, build->source, build->options->git_flags, build_left_ms(build),
-                          job->cancelled, job->on_line, job->on_line_arg, &build->result.git_sha, error)) {
+    const struct source_git wanted = {
+        .url = job->git_repo,
+        .ref = job->git_ref,
+        .ca_bundle = build->options->ca_bundle,
+        .flags = build->options->git_flags,
+        .timeout_ms = build_left_ms(build),
+        .cancelled = job->cancelled,
+        .on_line = job->on_line,
+        .on_line_arg = job->on_line_arg,
+    };
+    if (!source_fetch_git(&wanted, build->source, &build->result.git_sha, error)) {
         return false;
     }
     build_say(build, "fetched commit %.12s", build->result.git_sha);

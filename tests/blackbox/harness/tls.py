@@ -1,6 +1,8 @@
 """TLS in front of a real server, with a certificate that only its own file vouches for.
 
-    with Tls(target, folder) as tls:    # HOST:PORT; tls.endpoint is https://…, tls.authority the PEM file"""
+    with Tls(target, folder) as tls:    # HOST:PORT; tls.endpoint is https://127.0.0.1:…, tls.authority the PEM file
+
+The certificate is for 127.0.0.1 and for `names`."""
 
 import socket
 import ssl
@@ -8,11 +10,12 @@ import subprocess
 import threading
 
 
-def make_certificate(folder):
+def make_certificate(folder, names):
+    alternatives = ",".join(["IP:127.0.0.1", *(f"DNS:{name}" for name in names)])
     key, certificate = folder / "tls.key", folder / "tls.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+         "-subj", "/CN=127.0.0.1", "-addext", f"subjectAltName={alternatives}", "-keyout", str(key), "-out", str(certificate)],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     return key, certificate
@@ -21,10 +24,10 @@ def make_certificate(folder):
 class Tls:
     """One thread per direction; the bytes are never looked at."""
 
-    def __init__(self, target, folder):
+    def __init__(self, target, folder, names=()):
         host, port = target.removeprefix("http://").rsplit(":", 1)
         self.target = (host, int(port))
-        key, self.authority = make_certificate(folder)
+        key, self.authority = make_certificate(folder, names)
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.authority, key)
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -367,8 +367,13 @@ static void add_line(const char *line, size_t length, void *arg)
 
 static bool fetch(struct repository *repository, const char *ref, char **ret_commit, GError **error)
 {
-    return source_fetch_git(repository->url, ref, repository->clone, SOURCE_GIT_ALLOW_FILE, 60000, NULL, add_line,
-                            repository->lines, ret_commit, error);
+    const struct source_git wanted = {.url = repository->url,
+                                      .ref = ref,
+                                      .flags = SOURCE_GIT_ALLOW_FILE,
+                                      .timeout_ms = 60000,
+                                      .on_line = add_line,
+                                      .on_line_arg = repository->lines};
+    return source_fetch_git(&wanted, repository->clone, ret_commit, error);
 }
 
 /* Fetches to a new folder; what `file` holds there. */
@@ -490,8 +495,8 @@ static void missing_refs_and_repositories_are_told(void)
     g_assert_false(fetch(&repository, "abcdef12", &hash, &no_commit));
     g_assert_error(no_commit, SY_ERROR, SY_INVALID_INPUT);
     g_autofree char *url = g_strconcat(repository.url, "-missing", NULL);
-    g_assert_false(source_fetch_git(url, "main", repository.clone, SOURCE_GIT_ALLOW_FILE, 60000, NULL, NULL, NULL,
-                                    &hash, &no_repository));
+    const struct source_git missing = {.url = url, .ref = "main", .flags = SOURCE_GIT_ALLOW_FILE, .timeout_ms = 60000};
+    g_assert_false(source_fetch_git(&missing, repository.clone, &hash, &no_repository));
     g_assert_error(no_repository, SY_ERROR, SY_PROCESS_FAILED);
     g_assert_null(hash);
     repository_end(&repository);
@@ -534,8 +539,12 @@ static void can_be_cancelled(void)
     g_autofree char *hash = NULL;
     g_autoptr(GError) error = NULL;
     int cancelled = 1;
-    g_assert_false(source_fetch_git(repository.url, "main", repository.clone, SOURCE_GIT_ALLOW_FILE, 60000, &cancelled,
-                                    NULL, NULL, &hash, &error));
+    const struct source_git wanted = {.url = repository.url,
+                                      .ref = "main",
+                                      .flags = SOURCE_GIT_ALLOW_FILE,
+                                      .timeout_ms = 60000,
+                                      .cancelled = &cancelled};
+    g_assert_false(source_fetch_git(&wanted, repository.clone, &hash, &error));
     g_assert_error(error, SY_ERROR, SY_CANCELLED);
     repository_end(&repository);
 }
@@ -547,7 +556,8 @@ static void names_of_private_addresses_are_refused(void)
     g_autofree char *folder = g_dir_make_tmp("enclii-git-XXXXXX", NULL);
     /* Our own name: in /etc/hosts, at a loopback or private address, on every machine that has one there. */
     g_autofree char *url = g_strdup_printf("https://%s/x", g_get_host_name());
-    bool ok = source_fetch_git(url, "main", folder, 0, 5000, NULL, NULL, NULL, &hash, &error);
+    const struct source_git wanted = {.url = url, .ref = "main", .timeout_ms = 5000};
+    bool ok = source_fetch_git(&wanted, folder, &hash, &error);
     g_assert_true(folder_remove(folder, NULL));
     g_assert_false(ok);
     if (sy_error_code(error) == SY_UNAVAILABLE || strstr(error->message, "reserved address") == NULL) {

@@ -163,7 +163,8 @@ static int fetch_source(const struct fixture *fixture)
     if (!folder_ensure(clone, 0700, &error)) {
         return 1;
     }
-    bool ok = source_fetch_git(url, "main", clone, SOURCE_GIT_ALLOW_FILE, 60000, NULL, NULL, NULL, &commit, &error);
+    const struct source_git wanted = {.url = url, .ref = "main", .flags = SOURCE_GIT_ALLOW_FILE, .timeout_ms = 60000};
+    bool ok = source_fetch_git(&wanted, clone, &commit, &error);
     if (!ok) {
         g_printerr("# %s\n", error->message);
     }
