@@ -206,6 +206,9 @@ static char **recipe_argv(const struct base *base, const struct workshop *shop, 
 {
     g_autoptr(GStrvBuilder) argv = docker_client_argv(&shop->client);
     g_strv_builder_add_many(argv, "build", "--progress=plain", "-t", base->reference, "-f", dockerfile, NULL);
+    if (base->is_fresh) {
+        g_strv_builder_add(argv, "--no-cache");
+    }
     docker_client_add_inputs(argv, base->options->ca_bundle, base->options->forward);
     g_strv_builder_add(argv, context);
     return g_strv_builder_end(argv);

@@ -6,6 +6,7 @@
 
 #define ANSWER_MS 5000
 #define ANSWER_LIMIT (1 << 20)
+#define NEW_US (INT64_C(60) * 60 * 1000000) /* of an assembled image: several builds in a row share it */
 #define PULL_MS (INT64_C(20) * 60 * 1000)
 
 static bool is_cancelled(const struct base *base)
@@ -47,13 +48,15 @@ static void leave(const struct base *base)
 
 /* --- the engine ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_there(const struct base *base, const char *reference, bool *ret_is_there, GError **error)
+/* *ret_created_us is CONTRACT_ABSENT when the engine does not have it. */
+static bool find(const struct base *base, int64_t *ret_created_us, GError **error)
 {
     struct engine *engine = base->options->engine;
     struct engine_image *image = NULL;
     g_autoptr(GError) failure = NULL;
-    *ret_is_there = engine->ops->image_inspect(engine, reference, &image, &failure);
-    if (*ret_is_there) {
+    *ret_created_us = CONTRACT_ABSENT;
+    if (engine->ops->image_inspect(engine, base->reference, &image, &failure)) {
+        *ret_created_us = image->created_us;
         engine_image_free(image);
         return true;
     }
@@ -133,10 +136,15 @@ static bool run_pull(const struct base *base, const char *reference, GError **er
 
 /* --- both ways ------------------------------------------------------------------------------------------------------- */
 
+static bool ensure_debian(const struct base *base, GError **error)
+{
+    return base_image_ensure(base->options, BASE_DEBIAN, base->is_fresh, base->on_line, base->arg, base->cancelled,
+                             error);
+}
+
 static bool build_recipe(const struct base *base, const struct base_recipe *recipe, GError **error)
 {
-    return base_image_ensure(base->options, BASE_DEBIAN, base->on_line, base->arg, base->cancelled, error) &&
-           base_assemble_recipe(base, recipe, error);
+    return ensure_debian(base, error) && base_assemble_recipe(base, recipe, error);
 }
 
 static bool assemble(const struct base *base, GError **error)
@@ -149,8 +157,7 @@ static bool assemble(const struct base *base, GError **error)
         return base_assemble_debian(base, error);
     }
     if (base_is_debian(base->reference)) { /* another name of the same */
-        return base_image_ensure(base->options, BASE_DEBIAN, base->on_line, base->arg, base->cancelled, error) &&
-               give_name(base, BASE_DEBIAN, base->reference, error);
+        return ensure_debian(base, error) && give_name(base, BASE_DEBIAN, base->reference, error);
     }
     sy_fail(error, SY_BUILD_FAILED,
             "base image %s is not in the engine, no image registry is reachable, and it is none "
@@ -183,17 +190,23 @@ static bool can_be_assembled(const struct base *base)
     return base_is_debian(base->reference) || base_recipe_find(base->reference) != NULL;
 }
 
-static bool make(const struct base *base, GError **error)
+static bool is_allowed(const struct base *base, const char *way)
 {
     const char *mode = base->options->base_images != NULL ? base->options->base_images : "auto";
+    return strcmp(mode, "auto") == 0 || strcmp(mode, way) == 0;
+}
+
+static bool make(const struct base *base, GError **error)
+{
     GError *failure = NULL;
-    if (strcmp(mode, "assemble") == 0 || (strcmp(mode, "auto") == 0 && !registry_answers(base, upstream_of(base)))) {
+    bool is_auto = is_allowed(base, "pull") && is_allowed(base, "assemble");
+    if (!is_allowed(base, "pull") || (is_auto && !registry_answers(base, upstream_of(base)))) {
         return is_cancelled(base) ? sy_fail(error, SY_CANCELLED, "the build was cancelled") : assemble(base, error);
     }
     if (pull(base, &failure)) {
         return true;
     }
-    if (strcmp(mode, "auto") == 0 && can_be_assembled(base) && !is_cancelled(base)) {
+    if (is_auto && can_be_assembled(base) && !is_cancelled(base)) {
         base_say(base, "  %s", failure->message);
         g_error_free(failure);
         return assemble(base, error);
@@ -202,25 +215,57 @@ static bool make(const struct base *base, GError **error)
     return false;
 }
 
-bool base_image_ensure(const struct build_options *options, const char *reference, process_line_fn on_line, void *arg,
-                       const int *cancelled, GError **error)
+/* What cannot be made anew is used as it is; only who cancels ends it. */
+static bool refresh(const struct base *base, int64_t created_us, GError **error)
+{
+    g_autoptr(GError) failure = NULL;
+    bool is_new = g_get_real_time() - created_us < NEW_US;
+    bool ok = false;
+    if (is_allowed(base, "pull") && registry_answers(base, upstream_of(base))) {
+        ok = pull(base, &failure);
+    } else if (is_allowed(base, "assemble") && can_be_assembled(base)) {
+        ok = is_new || assemble(base, &failure);
+    } else {
+        sy_fail(&failure, SY_UNAVAILABLE, "no image registry is reachable");
+    }
+    if (is_cancelled(base)) {
+        return sy_fail(error, SY_CANCELLED, "the build was cancelled");
+    }
+    if (!ok) {
+        base_say(base, "using %s as the engine has it: %s", base->reference, failure->message);
+    }
+    return true;
+}
+
+bool base_image_ensure(const struct build_options *options, const char *reference, bool is_fresh,
+                       process_line_fn on_line, void *arg, const int *cancelled, GError **error)
 {
     g_autofree char *name = base_normal_name(reference);
-    struct base base = {.options = options, .reference = name, .on_line = on_line, .arg = arg, .cancelled = cancelled};
-    bool is_present = false;
+    struct base base = {.options = options,
+                        .reference = name,
+                        .is_fresh = is_fresh,
+                        .on_line = on_line,
+                        .arg = arg,
+                        .cancelled = cancelled};
+    int64_t created_us;
     if (name == NULL) {
         return sy_fail(error, SY_INVALID_INPUT, "FROM %.200s: this is no name of an image", reference);
     }
-    if (!is_there(&base, name, &is_present, error)) {
+    if (!find(&base, &created_us, error)) {
         return false;
     }
-    if (is_present) {
+    if (created_us != CONTRACT_ABSENT && !is_fresh) {
         return true;
     }
     if (!enter(&base, error)) {
         return false;
     }
-    bool ok = is_there(&base, name, &is_present, error) && (is_present || make(&base, error));
+    bool ok = find(&base, &created_us, error);
+    if (ok && created_us == CONTRACT_ABSENT) {
+        ok = make(&base, error);
+    } else if (ok && is_fresh) {
+        ok = refresh(&base, created_us, error);
+    }
     leave(&base);
     return ok;
 }

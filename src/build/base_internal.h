@@ -10,6 +10,7 @@
 struct base {
     const struct build_options *options;
     const char *reference; /* normal name */
+    bool is_fresh;
     process_line_fn on_line;
     void *arg;
     const int *cancelled;

@@ -44,6 +44,7 @@ struct build_job {
     const char *git_repo;
     const char *git_ref;
     const struct build_config *config;
+    bool is_fresh; /* nothing that was made or pulled before is used, as far as it can be had anew */
     const int *cancelled;
     process_line_fn on_line; /* the build's log, lines for people; not yet redacted */
     void *on_line_arg;
@@ -70,10 +71,12 @@ char *build_fingerprint(const char *source_digest, const char *git_repo, const c
 
 /* Makes sure the engine has a base image: pulls it, or assembles it: `debian:bookworm-slim` (also `debian:12` and the like)
  * from Debian packages with mmdebstrap, `enclii/base-<language>:bookworm` from that; all others can only be pulled. Slow at
- * the first time (25–90 s); progress to on_line. One at a time per image in the process. SY_BUILD_FAILED names the image, the
- * hint the ways out. */
-bool base_image_ensure(const struct build_options *options, const char *reference, process_line_fn on_line, void *arg,
-                       const int *cancelled, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+ * the first time (25–90 s); progress to on_line. One at a time per image in the process. `is_fresh`: one that is there is
+ * pulled again when a registry answers, assembled again when it is older than an hour, and used as it is when neither works.
+ * SY_BUILD_FAILED names the image, the hint the ways out. */
+bool base_image_ensure(const struct build_options *options, const char *reference, bool is_fresh,
+                       process_line_fn on_line, void *arg, const int *cancelled,
+                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* Sets the limits on BuildKit's cgroup now; false with a reason when that is not possible here (not an error). */
 bool build_limits_apply(int64_t memory_bytes, int64_t cpu_millis, char **ret_reason);

@@ -10,6 +10,9 @@ static json_t *build_request(const struct rollout *rollout, const struct rollout
     if (member->source != NULL) {
         json_object_set_new(body, "source", json_string(member->source));
     }
+    if (cli_has(rollout->cli, "rebuild")) {
+        json_object_set_new(body, "force", json_true());
+    }
     if (rollout->has_git && rollout->git.branch != NULL && g_utf8_validate(rollout->git.branch, -1, NULL)) {
         json_object_set_new(body, "git_branch", json_string(rollout->git.branch));
     }

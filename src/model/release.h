@@ -40,6 +40,7 @@ struct release {
     int64_t lease_until_us;
     int64_t attempts;
     int cancel_requested;
+    int is_rebuild;           /* asked for although the inputs are known: nothing cached is used */
     int64_t image_removed_us; /* garbage collection took the image */
     int64_t image_lost_us;    /* the engine said that it has none; cleared when it is seen again */
     int64_t revision;         /* of the row: the ETag */

@@ -23,7 +23,8 @@ static const struct field build_request_fields[] = {
      .kind = KIND_BOOL,
      .offset = offsetof(struct build_request, force),
      .fallback = "false",
-     .doc = "build again even when the inputs are known"},
+     .doc = "build again even when the inputs are known: with base images pulled or assembled anew, and no cached "
+            "layer"},
 };
 const struct type build_request_type = {
     .name = "BuildRequest",

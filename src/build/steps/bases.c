@@ -14,8 +14,8 @@ bool step_bases(struct build *build, GError **error)
     const struct build_job *job = build->job;
     int64_t start_us = g_get_monotonic_time();
     for (char **base = build->bases; base != NULL && *base != NULL; base++) {
-        if (is_known(*base) &&
-            !base_image_ensure(build->options, *base, job->on_line, job->on_line_arg, job->cancelled, error)) {
+        if (is_known(*base) && !base_image_ensure(build->options, *base, job->is_fresh, job->on_line, job->on_line_arg,
+                                                  job->cancelled, error)) {
             return false;
         }
     }

@@ -34,6 +34,9 @@ static char **make_argv(const struct build *build, const char *image_id_file)
     g_autofree char *tag = g_strdup_printf("%s:%s", job->repository, job->tag);
     g_strv_builder_add_many(argv, "build", "--progress=plain", "--iidfile", image_id_file, "-t", tag, "-f",
                             build->dockerfile, NULL);
+    if (job->is_fresh) {
+        g_strv_builder_add(argv, "--no-cache");
+    }
     docker_client_add_inputs(argv, build->options->ca_bundle, build->options->forward);
     add_build_args(argv, job->config->build_args);
     add_label(argv, ENGINE_LABEL_INSTALLATION, build->options->installation);

@@ -28,32 +28,56 @@ bool step_inspect(struct build *build, GError **error)
     return true;
 }
 
+static bool pull(struct build *build, const char *reference, GError **error)
+{
+    struct engine *engine = build->options->engine;
+    g_autoptr(GError) failure = NULL;
+    build_say(build, "pulling %s", reference);
+    if (engine->ops->image_pull(engine, reference, build_left_ms(build), &failure)) {
+        return true;
+    }
+    if (sy_error_code(failure) == SY_ENGINE_UNAVAILABLE || sy_error_code(failure) == SY_TIMEOUT) {
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return false;
+    }
+    sy_fail(error, SY_BUILD_FAILED, "the image %s is not in the engine and cannot be pulled: %s", reference,
+            failure->message);
+    sy_error_set_hint(error, "Is the name right? Without a registry load the image yourself: docker load; see "
+                             "docs/how-to/without-a-registry.md.");
+    return false;
+}
+
+/* A tag may mean another image by now; one that cannot be asked for stays what it is here. */
+static void pull_again(struct build *build, const char *reference)
+{
+    struct engine *engine = build->options->engine;
+    g_autoptr(GError) failure = NULL;
+    build_say(build, "pulling %s", reference);
+    if (!engine->ops->image_pull(engine, reference, build_left_ms(build), &failure)) {
+        build_say(build, "using %s as the engine has it: %s", reference, failure->message);
+    }
+}
+
 static bool inspect_or_pull(struct build *build, const char *reference, struct engine_image **ret_image, GError **error)
 {
     struct engine *engine = build->options->engine;
     g_autoptr(GError) absence = NULL;
-    if (engine->ops->image_inspect(engine, reference, ret_image, &absence)) {
-        build_say(build, "the engine has %s already", reference);
-        return true;
-    }
-    if (sy_error_code(absence) != SY_NOT_FOUND) {
-        g_propagate_error(error, g_steal_pointer(&absence));
-        return false;
-    }
-    build_say(build, "pulling %s", reference);
-    g_autoptr(GError) failure = NULL;
-    if (!engine->ops->image_pull(engine, reference, build_left_ms(build), &failure)) {
-        if (sy_error_code(failure) == SY_ENGINE_UNAVAILABLE || sy_error_code(failure) == SY_TIMEOUT) {
-            g_propagate_error(error, g_steal_pointer(&failure));
+    struct engine_image *image = NULL;
+    if (!engine->ops->image_inspect(engine, reference, &image, &absence)) {
+        if (sy_error_code(absence) != SY_NOT_FOUND) {
+            g_propagate_error(error, g_steal_pointer(&absence));
             return false;
         }
-        sy_fail(error, SY_BUILD_FAILED, "the image %s is not in the engine and cannot be pulled: %s", reference,
-                failure->message);
-        sy_error_set_hint(error, "Is the name right? Without a registry load the image yourself: docker load; see "
-                                 "docs/how-to/without-a-registry.md.");
-        return false;
+        return pull(build, reference, error) && engine->ops->image_inspect(engine, reference, ret_image, error);
     }
-    return engine->ops->image_inspect(engine, reference, ret_image, error);
+    if (build->job->is_fresh) {
+        engine_image_free(image);
+        pull_again(build, reference);
+        return engine->ops->image_inspect(engine, reference, ret_image, error);
+    }
+    build_say(build, "the engine has %s already", reference);
+    *ret_image = image;
+    return true;
 }
 
 bool step_image(struct build *build, GError **error)

@@ -8,6 +8,7 @@ static bool run(struct cli *cli, GError **error)
 
 static const struct flag flags[] = {
     {.name = "dry-run", .doc = "only say what enclii.yaml would change"},
+    {.name = "rebuild", .doc = "build even what has not changed: pull images again, use no cached layer"},
     {NULL},
 };
 
@@ -19,7 +20,9 @@ const struct command up_command = {
         "Reads enclii.yaml, packs the folder (what .gitignore and .encliiignore name stays here), sends it if the "
         "server\n"
         "lacks it, builds and deploys every service, or only those that are named, and waits until they are healthy.\n"
-        "When nothing has changed, nothing is built or deployed.\n"
+        "When nothing has changed, nothing is built or deployed; --rebuild builds all the same, and takes what is "
+        "newer in\n"
+        "base images or behind the tag of an image by then.\n"
         "\n"
         "The environment is the git branch's name; on the default branch and outside git it is `preview`. -e names "
         "another.\n"

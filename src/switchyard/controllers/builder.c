@@ -280,6 +280,7 @@ static bool build(struct work *work, struct build_result *result, GError **error
         .git_repo = work->service->git_repo,
         .git_ref = release->git_sha != NULL ? release->git_sha : release->git_branch,
         .config = &release->build_config,
+        .is_fresh = release->is_rebuild > 0,
         .cancelled = &work->cancelled,
         .on_line = on_line,
         .on_line_arg = work,

@@ -56,11 +56,10 @@ static char *fingerprint_of(const struct service *service, const struct release 
     return is_fixed ? build_fingerprint(release->source, repository, commit, &service->build_config) : NULL;
 }
 
-static bool find_same(struct tx *tx, struct call *call, const char *service_id, const char *fingerprint,
-                      const struct build_request *body, GError **error)
+static bool find_same(struct tx *tx, struct call *call, const char *service_id, const char *fingerprint, GError **error)
 {
     g_autoptr(release_t) same = NULL;
-    if (fingerprint == NULL || (body != NULL && body->force > 0)) {
+    if (fingerprint == NULL) {
         return true;
     }
     if (!release_find_by_fingerprint(tx, service_id, fingerprint, &same, error)) {
@@ -130,11 +129,12 @@ static bool build(struct tx *tx, void *arg, GError **error)
     }
     release->git_sha = g_strdup(body != NULL ? body->git_sha : NULL);
     release->git_branch = g_strdup(body != NULL ? body->git_branch : NULL);
+    release->is_rebuild = body != NULL && body->force > 0;
     if (!choose_source(tx, call, service, body, release, error)) {
         return false;
     }
     release->fingerprint = fingerprint_of(service, release);
-    if (!find_same(tx, call, service->id, release->fingerprint, body, error) || call->row != NULL) {
+    if (!release->is_rebuild && (!find_same(tx, call, service->id, release->fingerprint, error) || call->row != NULL)) {
         return call->row != NULL;
     }
     call->row = g_steal_pointer(&release);

@@ -45,7 +45,7 @@ static void ensured_image_is_in_the_engine(gconstpointer data)
         g_test_skip("assembling takes minutes: set ENCLII_TEST_LONG");
         return;
     }
-    bool ok = base_image_ensure(&given, reference, on_line, NULL, NULL, &error);
+    bool ok = base_image_ensure(&given, reference, false, on_line, NULL, NULL, &error);
     g_assert_no_error(error);
     g_assert_true(ok);
     g_assert_true(is_there(reference));
@@ -56,7 +56,7 @@ static void unknown_image_fails_with_the_ways_out(void)
 {
     g_autoptr(GError) error = NULL;
     struct build_options given = options();
-    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:1", on_line, NULL, NULL, &error));
+    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:1", false, on_line, NULL, NULL, &error));
     g_assert_error(error, SY_ERROR, SY_BUILD_FAILED);
     g_assert_nonnull(strstr(error->message, "enclii-test.invalid/none:1"));
     g_assert_nonnull(strstr(sy_error_hint(error), "docker load"));
@@ -68,7 +68,7 @@ static void what_is_no_name_is_refused(void)
     struct build_options given = options();
     for (size_t i = 0; names[i] != NULL; i++) {
         g_autoptr(GError) error = NULL;
-        g_assert_false(base_image_ensure(&given, names[i], on_line, NULL, NULL, &error));
+        g_assert_false(base_image_ensure(&given, names[i], false, on_line, NULL, NULL, &error));
         g_assert_error(error, SY_ERROR, SY_INVALID_INPUT);
     }
 }
@@ -78,7 +78,7 @@ static void cancelled_before_it_begins_makes_nothing(void)
     g_autoptr(GError) error = NULL;
     struct build_options given = options();
     int cancelled = 1;
-    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:2", on_line, NULL, &cancelled, &error));
+    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:2", false, on_line, NULL, &cancelled, &error));
     g_assert_error(error, SY_ERROR, SY_CANCELLED);
 }
 
@@ -86,7 +86,7 @@ static gpointer ensure_nobodys(gpointer data)
 {
     GError *error = NULL;
     struct build_options given = options();
-    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:3", NULL, NULL, NULL, &error));
+    g_assert_false(base_image_ensure(&given, "enclii-test.invalid/none:3", false, NULL, NULL, NULL, &error));
     return error;
 }
 
