@@ -7,7 +7,6 @@
 
 #define MAX_PROXIES 64
 
-#define RULES_HOST "    http-request set-var(txn.host) req.hdr(host),field(1,:),lower,rtrim(.)\n"
 /* Also in the spelling that some programs fold. */
 #define OTHER_CLAIMS                                                                                                   \
     "forwarded|x[-_](real|client|cluster[-_]client)[-_]?ip|true[-_]client[-_]ip|cf[-_]connecting[-_]ip|"               \
@@ -17,17 +16,17 @@
 #define RULES_RETRY "    http-request disable-l7-retry unless { method GET HEAD OPTIONS PUT DELETE }\n"
 
 static const char rules_of_strangers[] =
-    RULES_HOST "    http-request del-header ^(x[-_]forwarded([-_].*)?|" OTHER_CLAIMS ")$ -m reg\n"
-               "    http-request set-header X-Request-Id %[unique-id]\n"
-               "    http-request set-header X-Forwarded-For %[src]\n"
-               "    http-request set-header X-Forwarded-Proto http\n"
-               "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
-               "    http-request set-header X-Forwarded-Port %[dst_port]\n"
-               "    http-request set-header X-Real-IP %[src]\n" RULES_RETRY;
+    "    http-request del-header ^(x[-_]forwarded([-_].*)?|" OTHER_CLAIMS ")$ -m reg\n"
+    "    http-request set-header X-Request-Id %[unique-id]\n"
+    "    http-request set-header X-Forwarded-For %[src]\n"
+    "    http-request set-header X-Forwarded-Proto http\n"
+    "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
+    "    http-request set-header X-Forwarded-Port %[dst_port]\n"
+    "    http-request set-header X-Real-IP %[src]\n" RULES_RETRY;
 
 /* What an old worker hands on is left to the new one: done twice, the proxy would be in the list twice. Of the protocol and of
  * the client the last word counts: the proxy's own. */
-static const char rules_with_proxies[] = RULES_HOST RULES_RETRY
+static const char rules_with_proxies[] = RULES_RETRY
     "    http-request allow if { var(txn.is_late) -m bool }\n"
     "    http-request set-var(txn.proto) str(http)\n"
     "    http-request set-var(txn.proto) str(https) if from_proxy { req.hdr(x-forwarded-proto,-1),lower -m str https "

@@ -9,20 +9,21 @@
     "h1 { font-size: 1.5rem; margin: 0 0 .5rem }\nsmall { opacity: .6 }\n</style>\n</head>\n<body>\n<h1>" title        \
     "</h1>\n<p>" text "</p>\n<p><small>Request %[unique-id]</small></p>\n</body>\n</html>\n"
 
-/* Waits until a server is usable or the time is over; pauses grow so that thousands can wait. In 2.6 a request for a
- * backend without usable server never enters HAProxy's own queue, so the wait is done here. It also decides whether
- * there is none: a single look is not enough, because `nbsrv` passes through 0 while another thread counts anew. */
+/* Waits until the request's backend has a usable server, or the time is over; pauses grow so that thousands can wait. In 2.6 a
+ * request for a backend without usable server never enters HAProxy's own queue, so the wait is done here. In a worker that
+ * stops, no backend has one ever again: who waits there is handed on, to wait in the new one. */
 static const char waiting_room[] = "core.register_action(\"enclii_wait\", {\"http-req\"}, function(txn, limit_ms)\n"
+                                   "    local backend = txn:get_var(\"txn.backend\")\n"
                                    "    local waited, pause, limit = 0, 10, tonumber(limit_ms)\n"
-                                   "    while txn.f:nbsrv() == 0 do\n"
+                                   "    while txn.c:nbsrv(backend) == 0 and txn.f:stopping() == 0 do\n"
                                    "        if waited >= limit then\n"
-                                   "            txn:set_var(\"txn.is_empty\", true)\n"
                                    "            return\n"
                                    "        end\n"
                                    "        core.msleep(pause)\n"
                                    "        waited = waited + pause\n"
                                    "        pause = math.min(pause + 10, 250)\n"
                                    "    end\n"
+                                   "    txn:set_var(\"txn.is_empty\", false)\n"
                                    "end, 1)\n";
 
 const struct edge_file edge_files[] = {

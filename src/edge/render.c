@@ -8,7 +8,7 @@
 
 #define DEFAULT_CONNECTIONS 10000
 #define DEFAULT_DRAIN_MS ((int64_t)3600 * 1000)
-#define SECOND_LOOK_MS 50 /* see pages.c */
+#define WAIT_MAX_MS 300000
 #define SERVERS_LINE "# servers: "
 #define STRUCTURE_LINE "    description structure:"
 
@@ -105,7 +105,61 @@ static const char log_format[] =
     "\"protocol\":\"%HV\",\"status\":%ST,\"backend\":\"%b\",\"server\":\"%s\",\"bytes_in\":%U,\"bytes_out\":%B,"
     "\"ms\":%Ta,\"queue_ms\":%Tw,\"connect_ms\":%Tc,\"answer_ms\":%Tr,\"retries\":\"%rc\",\"end\":\"%ts\"}'\n";
 
-static void add_frontend(GString *out, const char *bind, const struct edge_options *options)
+static int64_t wait_of(const struct edge_backend *backend)
+{
+    return backend->is_maintenance ? 0 : CLAMP(backend->retry_wait_ms, 0, WAIT_MAX_MS);
+}
+
+static void add_once(GArray *values, int64_t value)
+{
+    for (guint i = 0; i < values->len; i++) {
+        if (g_array_index(values, int64_t, i) == value) {
+            return;
+        }
+    }
+    g_array_append_val(values, value);
+}
+
+/* One rule per length of time, over lists of backends that only those requests are compared with that found no server. */
+static void add_waiting_room(GString *out, const GPtrArray *backends)
+{
+    g_autoptr(GArray) waits = g_array_new(FALSE, FALSE, sizeof(int64_t));
+    for (guint i = 0; i < backends->len; i++) {
+        const struct edge_backend *backend = g_ptr_array_index(backends, i);
+        int64_t wait_ms = wait_of(backend);
+        if (wait_ms > 0) {
+            g_string_append_printf(out, "    acl waits_%" G_GINT64_FORMAT " var(txn.backend) -m str %s\n", wait_ms,
+                                   backend->name);
+            add_once(waits, wait_ms);
+        }
+    }
+    for (guint i = 0; i < waits->len; i++) {
+        int64_t wait_ms = g_array_index(waits, int64_t, i);
+        g_string_append_printf(out,
+                               "    .if feature(LUA)\n    http-request lua.enclii_wait %" G_GINT64_FORMAT
+                               " if { var(txn.is_empty) -m bool } waits_%" G_GINT64_FORMAT "\n    .endif\n",
+                               wait_ms, wait_ms);
+    }
+}
+
+/* Which backend, and whether it has a server. In a worker that stops none ever has; it says that it stops before, so what is
+ * looked at last tells the two apart. A request that a stopping worker still takes, on a kept connection, or that waited in it,
+ * is handed to the new one. */
+static void add_choice(GString *out, const GPtrArray *backends, const char *folder)
+{
+    g_string_append_printf(out,
+                           "    http-request set-var(txn.host) req.hdr(host),field(1,:),lower,rtrim(.)\n"
+                           "    http-request set-var(txn.backend) var(txn.host),map(%s/hosts.map)\n"
+                           "    http-request set-var(txn.is_empty) bool(true) if { var(txn.backend) -m found } "
+                           "{ var(txn.backend),nbsrv eq 0 } !{ stopping }\n",
+                           folder);
+    add_waiting_room(out, backends);
+    g_string_append(out, "    http-request set-var(txn.is_late) bool(true) if { stopping }\n"
+                         "    http-request set-log-level err\n"
+                         "    http-request set-log-level silent if { var(txn.is_late) -m bool }\n");
+}
+
+static void add_frontend(GString *out, const char *bind, const struct edge_options *options, const GPtrArray *backends)
 {
     int64_t connections = clamp_or(options->max_connections, DEFAULT_CONNECTIONS, 10, 1000000);
     const char *folder = options->folder;
@@ -120,14 +174,10 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
     g_string_append(out, "    option dontlognull\n"
                          "    option idle-close-on-response\n"
                          "    unique-id-format %[uuid()]\n");
-    g_string_append(out, "    # An old worker hands what still comes in on kept connections to the new one.\n"
-                         "    http-request set-var(txn.is_late) bool(true) if { stopping }\n"
-                         "    http-request set-log-level err\n"
-                         "    http-request set-log-level silent if { var(txn.is_late) -m bool }\n");
+    add_choice(out, backends, folder);
     edge_add_request_rules(out, options);
     g_string_append(
         out, "    http-after-response set-header X-Request-Id %[unique-id] unless { var(txn.is_late) -m bool }\n");
-    g_string_append_printf(out, "    http-request set-var(txn.backend) var(txn.host),map(%s/hosts.map)\n", folder);
     g_string_append(out, "    use_backend _late if { var(txn.is_late) -m bool }\n"
                          "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }\n"
                          "    default_backend _unknown_host\n");
@@ -182,20 +232,14 @@ static void add_health(GString *out, const struct edge_backend *backend)
 
 static void add_backend(GString *out, const struct edge_backend *backend, const char *folder)
 {
-    int64_t wait_ms = CLAMP(backend->retry_wait_ms, SECOND_LOOK_MS, 300000);
     g_string_append_printf(out, "\nbackend %s\n    log stderr format timed local1 notice\n", backend->name);
     add_health(out, backend);
     if (backend->is_maintenance) {
         add_answer(out, folder, 503, "maintenance", "MAINTENANCE", "the application is stopped", "");
         return;
     }
-    /* Without Lua, HAProxy's own 503 has to do. */
-    g_string_append_printf(
-        out, "    .if feature(LUA)\n    http-request lua.enclii_wait %" G_GINT64_FORMAT " if { nbsrv eq 0 }\n",
-        wait_ms);
     add_answer(out, folder, 503, "no-instance", "NO_INSTANCE", "the application has no healthy instance",
                " if { var(txn.is_empty) -m bool }");
-    g_string_append(out, "    .endif\n");
 }
 
 char *edge_server_keywords(const struct edge_backend *backend)
@@ -246,7 +290,7 @@ static void add_body(GString *out, const char *bind, const struct edge_options *
 {
     add_global(out, options);
     add_defaults(out, options->folder);
-    add_frontend(out, bind, options);
+    add_frontend(out, bind, options, backends);
     add_unknown_host(out, options->folder);
     for (guint i = 0; i < backends->len; i++) {
         const struct edge_backend *backend = g_ptr_array_index(backends, i);

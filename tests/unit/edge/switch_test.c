@@ -9,11 +9,12 @@
 /* --- load: half of the clients keep their connection; a kept one that breaks without an answer is a failure -------------------- */
 
 #define CLIENTS 8
-#define PAUSE_US 10000
+#define PAUSE_US 10000 /* what makes a rate of some hundred requests a second */
 
 struct load {
     int port;
-    int is_over; /* atomic */
+    const char *more; /* header lines that make the edge's rules take long; then all keep, and nobody pauses */
+    int is_over;      /* atomic */
     int sent, failed;
     GMutex lock;
     char *first_failure;
@@ -42,8 +43,9 @@ static gpointer send_requests(gpointer data)
 {
     g_autofree struct client *client = data;
     struct load *load = client->load;
-    g_autofree char *request = g_strdup_printf("GET / HTTP/1.1\r\nHost: one.localhost\r\n%s\r\n",
-                                               client->keeps ? "" : "Connection: close\r\n");
+    g_autofree char *request =
+        g_strdup_printf("GET / HTTP/1.1\r\nHost: one.localhost\r\n%s%s\r\n", load->more != NULL ? load->more : "",
+                        client->keeps ? "" : "Connection: close\r\n");
     int fd = -1;
     while (g_atomic_int_get(&load->is_over) == 0) {
         struct answer answer = {0};
@@ -58,7 +60,7 @@ static gpointer send_requests(gpointer data)
             fd = -1;
         }
         answer_clear(&answer);
-        g_usleep(PAUSE_US); /* what makes a rate of some hundred requests a second */
+        g_usleep(load->more != NULL ? 0 : PAUSE_US);
     }
     if (fd >= 0) {
         close(fd);
@@ -66,14 +68,14 @@ static gpointer send_requests(gpointer data)
     return NULL;
 }
 
-static void load_start(struct load *load, int port)
+static void load_start(struct load *load, int port, const char *more)
 {
-    *load = (struct load){.port = port};
+    *load = (struct load){.port = port, .more = more};
     g_mutex_init(&load->lock);
     for (int i = 0; i < CLIENTS; i++) {
         struct client *client = g_new0(struct client, 1);
         client->load = load;
-        client->keeps = i % 2 == 0;
+        client->keeps = more != NULL || i % 2 == 0;
         load->threads[i] = g_thread_new("load", send_requests, client);
     }
 }
@@ -198,7 +200,7 @@ static void thirty_switches_and_six_reloads_lose_nothing(void)
     struct peer *peer = peer_new("one");
     g_autofree char *name = g_strdup("i-start");
     apply(fixture.edge, table_of(0, name, peer, NULL, NULL), 0);
-    load_start(&load, edge_port(fixture.edge));
+    load_start(&load, edge_port(fixture.edge), NULL);
     watch_start(&watch, fixture.edge);
     for (int i = 0; i < SWITCHES; i++) {
         struct peer *next = peer_new("one");
@@ -225,6 +227,32 @@ static void thirty_switches_and_six_reloads_lose_nothing(void)
 }
 
 /* A GET /held that the peer has taken; answered after peer_release. */
+/* A worker begins to stop while rules are applied to a request: it must not be told that no server is there. */
+static void request_in_the_middle_of_its_rules_survives_a_reload(void)
+{
+    struct fixture fixture;
+    struct load load;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    int reloads = g_getenv("ENCLII_TEST_LONG") != NULL ? 500 : 40;
+    struct peer *peer = peer_new("one");
+    g_autofree char *value = g_strnfill(100, 'a');
+    g_autoptr(GString) more = g_string_new(NULL);
+    for (int i = 0; i < 90; i++) {
+        g_string_append_printf(more, "X-Filler-%d: %s\r\n", i, value);
+    }
+    apply(fixture.edge, table_of(1, "i-1", peer, NULL, NULL), 0);
+    load_start(&load, edge_port(fixture.edge), more->str);
+    for (int i = 0; i < reloads; i++) {
+        g_assert_true(apply(fixture.edge, table_of(2 - i % 2, "i-1", peer, NULL, NULL), 0).was_reloaded);
+        await_requests(&load, 100);
+    }
+    load_end(&load, 100 * reloads);
+    fixture_done(&fixture);
+    peer_free(peer);
+}
+
 static bool is_held(void *arg)
 {
     return peer_held(arg) == 1;
@@ -491,6 +519,7 @@ static void suddenly_shrunken_table_is_refused(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/edge/switch/rules", request_in_the_middle_of_its_rules_survives_a_reload);
     g_test_add_func("/edge/switch/load", thirty_switches_and_six_reloads_lose_nothing);
     g_test_add_func("/edge/switch/drain", draining_server_finishes_what_runs_and_gets_nothing_new);
     g_test_add_func("/edge/switch/old-worker", sessions_of_an_old_worker_are_counted);

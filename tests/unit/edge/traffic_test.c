@@ -467,6 +467,44 @@ static void requests_wait_for_a_server_where_asked(void)
     peer_free(peer);
 }
 
+/* The worker that it waits in learns of no server any more: the new one has to wait on. */
+static void who_waits_is_handed_on_at_a_reload(void)
+{
+    static const char request[] = "GET / HTTP/1.1\r\nHost: one.localhost\r\n\r\n";
+    struct fixture fixture;
+    struct answer answer;
+    if (!fixture_init(&fixture)) {
+        return;
+    }
+    struct peer *peer = peer_new("late");
+    int fd = -1;
+    for (int step = 0; step < 3; step++) {
+        struct edge_table *table = edge_table_new();
+        struct edge_backend *backend = table_add(table, "b-1", "one.localhost");
+        backend->retry_wait_ms = 20000;
+        if (step > 0) {
+            table_add(table, "b-2", "two.localhost");
+        }
+        if (step == 2) {
+            table_serve(backend, "i-1", peer, EDGE_READY);
+        }
+        struct edge_apply_result result = apply(fixture.edge, table, 0);
+        g_assert_cmpint(result.was_reloaded, ==, step < 2);
+        if (step == 0) {
+            fd = client_connect(edge_port(fixture.edge));
+            g_assert_true(client_send(fd, request, strlen(request)));
+            g_usleep(200 * 1000); /* it waits in the worker that the next step stops */
+        }
+    }
+    client_receive(fd, &answer);
+    g_assert_cmpint(answer.status, ==, 200);
+    g_assert_cmpstr(answer.body, ==, "late");
+    answer_clear(&answer);
+    close(fd);
+    fixture_done(&fixture);
+    peer_free(peer);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -484,5 +522,6 @@ int main(int argc, char **argv)
     g_test_add_func("/edge/traffic/upload", large_upload_arrives_whole);
     g_test_add_func("/edge/traffic/http2", http2_without_tls_is_understood);
     g_test_add_func("/edge/traffic/wait", requests_wait_for_a_server_where_asked);
+    g_test_add_func("/edge/traffic/wait-reload", who_waits_is_handed_on_at_a_reload);
     return g_test_run();
 }
