@@ -143,6 +143,32 @@ static char *join_tail(const GQueue *tail)
     return g_string_free(out, FALSE);
 }
 
+/* The builder's own last words are the release's message and hint, which are said anyway. */
+static bool is_said_anyway(const struct release *release, const char *line)
+{
+    const char *const prefixes[] = {"failed: ", "hint: "};
+    const char *const words[] = {release->error_message, release->hint};
+    for (size_t i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+        if (words[i] != NULL && g_str_has_prefix(line, prefixes[i]) &&
+            strcmp(line + strlen(prefixes[i]), words[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static char *lines_of_build(const struct release *release, const char *last_lines)
+{
+    g_auto(GStrv) lines = g_strsplit(last_lines != NULL ? last_lines : "", "\n", -1);
+    GString *out = g_string_new(NULL);
+    for (char **line = lines; *line != NULL; line++) {
+        if (!is_said_anyway(release, *line)) {
+            g_string_append_printf(out, "%s%s", out->len > 0 ? "\n" : "", *line);
+        }
+    }
+    return g_string_free(out, FALSE);
+}
+
 bool release_outcome(const struct release *release, const char *service, const char *last_lines, GError **error)
 {
     const char *message = release->error_message;
@@ -157,10 +183,11 @@ bool release_outcome(const struct release *release, const char *service, const c
     bool is_of_build =
         named >= 0 && sy_code_info((enum sy_code)named)->exit_code == sy_code_info(SY_BUILD_FAILED)->exit_code;
     /* The server's message has the last lines as a rule; say them only once. */
-    bool has_lines = (message != NULL && strchr(message, '\n') != NULL) || last_lines == NULL || *last_lines == '\0';
+    g_autofree char *lines = lines_of_build(release, last_lines);
+    bool has_lines = (message != NULL && strchr(message, '\n') != NULL) || *lines == '\0';
     enum sy_code code = is_of_build ? (enum sy_code)named : SY_BUILD_FAILED;
     sy_fail(error, code, "the build of %s (%s) failed%s%s%s%s", service, release->version, message != NULL ? ": " : "",
-            message != NULL ? message : "", has_lines ? "" : "\nIts last lines:\n", has_lines ? "" : last_lines);
+            message != NULL ? message : "", has_lines ? "" : "\nIts last lines:\n", has_lines ? "" : lines);
     if (release->hint != NULL && strcmp(release->hint, sy_code_info(SY_BUILD_FAILED)->hint) != 0) {
         sy_error_set_hint(error, "%s", release->hint);
     } else if (code == SY_BUILD_FAILED) {

@@ -26,11 +26,10 @@ static bool check_builder(const struct build *build, const struct engine_info *i
     if (strcmp(info->name, "podman") != 0 || build->job->config->type == BUILD_IMAGE) {
         return true;
     }
-    return sy_fail(
-        error, SY_NOT_SUPPORTED,
-        "Podman %s has no BuildKit, with which images are built here; name one that was built elsewhere (image: "
-        "NAME in enclii.yaml), or use Docker 20.10 or newer",
-        info->version);
+    sy_fail(error, SY_NOT_SUPPORTED, "Podman %s has no BuildKit, with which images are built here", info->version);
+    sy_error_set_hint(error, "Name an image that was built elsewhere (image: NAME in enclii.yaml), or use Docker 20.10 "
+                             "or newer.");
+    return false;
 }
 
 /* An engine elsewhere has its data folder elsewhere. */

@@ -79,6 +79,11 @@ static void last_lines_are_said_once(void)
     g_autoptr(release_t) release = release_of(RELEASE_FAILED, "BUILD_FAILED", "it broke:\ntwo");
     g_assert_false(release_outcome(release, "web", "one\ntwo", &error));
     g_assert_null(strstr(error->message, "one"));
+    g_autoptr(GError) repeated = NULL;
+    g_autoptr(release_t) other = release_of(RELEASE_FAILED, "BUILD_FAILED", "it broke");
+    other->hint = g_strdup("mend it");
+    g_assert_false(release_outcome(other, "web", "failed: it broke\nhint: mend it", &repeated));
+    g_assert_cmpstr(repeated->message, ==, "the build of web (v2) failed: it broke");
 }
 
 static void hint_of_the_server_is_passed_on(void)
