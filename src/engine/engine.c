@@ -14,6 +14,7 @@ void engine_instance_free(struct engine_instance *instance)
     }
     g_free(instance->id);
     g_free(instance->name);
+    g_free(instance->start_error);
     g_free(instance->image_id);
     g_free(instance->address);
     g_free(instance->installation);

@@ -86,7 +86,8 @@ struct engine_instance {
     char *image_id;
     char *address; /* in its first network; "" when not running */
     enum engine_state state;
-    int exit_code; /* from inspect only; else -1 */
+    int exit_code;     /* from inspect only; else -1 */
+    char *start_error; /* likewise: in the engine's words, why it could not start it; else NULL */
     bool was_oom_killed;
     int64_t restarts;
     int64_t created_us, started_us, finished_us;              /* 0 unknown */

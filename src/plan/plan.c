@@ -181,22 +181,28 @@ static int64_t probe_interval(const struct observed_instance *instance, int64_t 
     return age < 2 * SECOND ? 50 * MS : age < 10 * SECOND ? 250 * MS : SECOND;
 }
 
-static const char *crash_words(const struct observed_instance *instance, char out[96])
+#define WORDS_SIZE 600
+
+static const char *crash_words(const struct observed_instance *instance, char out[WORDS_SIZE])
 {
+    if (instance->start_error != NULL) {
+        g_snprintf(out, WORDS_SIZE, "could not be started by the engine (%.500s)", instance->start_error);
+        return out;
+    }
     if (instance->was_oom_killed) {
         return "was killed: it used more memory than its limit allows";
     }
     if (instance->exit_code < 0) {
         return "ended by itself";
     }
-    g_snprintf(out, 96, "ended by itself with exit code %d", instance->exit_code);
+    g_snprintf(out, WORDS_SIZE, "ended by itself with exit code %d", instance->exit_code);
     return out;
 }
 
 static void plan_crashed(struct planner *planner, const struct observed_instance *instance)
 {
     const struct instance *row = instance->row;
-    char words[96];
+    char words[WORDS_SIZE];
     int64_t crashes = MAX(row->restarts, instance->restarts);
     bool gates = planner->is_deploying && row->state != INSTANCE_ROUTED;
     if (gates && crashes >= MAX_EARLY_CRASHES) {
@@ -235,7 +241,7 @@ static bool is_overdue(struct planner *planner, const struct observed_instance *
 
 static void fail_overdue(struct planner *planner, const struct observed_instance *instance)
 {
-    char words[96];
+    char words[WORDS_SIZE];
     fail(planner, "HEALTH_FAILED", instance, "instance %s was healthy, but does not serve: it %s", instance->row->name,
          instance->container != CONTAINER_RUNNING ? crash_words(instance, words)
                                                   : "does not answer the edge's own health check");
@@ -470,7 +476,7 @@ static char *degraded_words(const struct planner *planner)
 {
     for (size_t i = 0; i < planner->input->n_instances; i++) {
         const struct observed_instance *instance = &planner->input->instances[i];
-        char words[96];
+        char words[WORDS_SIZE];
         if (is_fresh(planner, instance) && instance->container != CONTAINER_RUNNING) {
             int64_t restarts = MAX(instance->row->restarts, instance->restarts);
             return g_strdup_printf("%" G_GINT64_FORMAT " of %" G_GINT64_FORMAT " instances serve: %s %s%s",

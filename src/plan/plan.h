@@ -29,7 +29,8 @@ struct observed_instance {
     const struct instance *row;
     bool is_busy;
     enum container_state container;
-    int exit_code; /* -1: unknown */
+    int exit_code;           /* -1: unknown */
+    const char *start_error; /* the engine's words when it could not start it; else NULL */
     bool was_oom_killed;
     int64_t restarts; /* by the engine; 0 unknown */
     bool is_in_edge, is_edge_up;

@@ -109,6 +109,8 @@ bool parse_instance(const char *text, size_t length, struct engine_instance **re
     instance->state = parse_state(member_string(state, "Status"));
     instance->address = first_address(json);
     instance->exit_code = exit_code_of(instance->state, member_int(state, "ExitCode"));
+    const char *start_error = member_string(state, "Error");
+    instance->start_error = *start_error != '\0' ? parse_words(start_error, strlen(start_error)) : NULL;
     instance->was_oom_killed = member_bool(state, "OOMKilled");
     instance->restarts = member_int(json, "RestartCount");
     instance->created_us = member_time(json, "Created");

@@ -75,6 +75,10 @@ static void observe_end(struct pass *pass, const struct engine_instance *contain
     if (observed->container != CONTAINER_RUNNING) {
         observed->exit_code = details->exit_code;
         observed->was_oom_killed = details->was_oom_killed;
+        observed->start_error = details->start_error;
+        if (details->start_error != NULL) {
+            g_ptr_array_add(pass->start_errors, g_steal_pointer(&details->start_error));
+        }
     }
     observed->restarts = details->restarts;
     engine_instance_free(details);
@@ -196,6 +200,7 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
 {
     *pass = (struct pass){.controller = controller};
     pass->observed = g_array_new(FALSE, TRUE, sizeof(struct observed_instance));
+    pass->start_errors = g_ptr_array_new_with_free_func(g_free);
     pass->orphans = g_ptr_array_new_with_free_func(g_free);
     pass->snapshot = observer_look(controller->observer, not_before_us, error);
     struct reading reading = {.pass = pass, .pair_id = pair_id};
@@ -253,4 +258,5 @@ void pass_clear(struct pass *pass)
     g_clear_pointer(&pass->orphans, g_ptr_array_unref);
     snapshot_unref(pass->snapshot);
     g_free(pass->probe_copies);
+    g_clear_pointer(&pass->start_errors, g_ptr_array_unref);
 }

@@ -193,6 +193,23 @@ static void only_what_has_ended_has_an_exit_code(void)
     g_assert_cmpint(exit_code_of("dead", 137), ==, 137);
 }
 
+static void reason_why_it_was_not_started_is_kept(void)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"{\"Id\":\"1\",\"State\":{\"Status\":\"created\",\"Error\":\"no such\\nnetwork\"}}", "no such network"},
+        {"{\"Id\":\"1\",\"State\":{\"Status\":\"running\",\"Error\":\"\"}}", NULL},
+        {"{\"Id\":\"1\",\"State\":{\"Status\":\"running\"}}", NULL}};
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        struct engine_instance *instance = NULL;
+        g_autoptr(GError) error = NULL;
+        g_assert_true(parse_instance(cases[i].text, strlen(cases[i].text), &instance, &error));
+        g_assert_cmpstr(instance->start_error, ==, cases[i].expected);
+        engine_instance_free(instance);
+    }
+}
+
 static void lowest_tcp_port_counts(void)
 {
     const char *text = "{\"Id\":\"x\",\"Config\":{\"ExposedPorts\":{\"9000/tcp\":{},\"53/udp\":{},\"8080\":{},"
@@ -394,6 +411,7 @@ int main(int argc, char **argv)
     g_test_add_func("/parse/what_is_no_frame_is_refused", what_is_no_frame_is_refused);
     g_test_add_func("/parse/containers_of_others_are_left_out", containers_of_others_are_left_out);
     g_test_add_func("/parse/only_what_has_ended_has_an_exit_code", only_what_has_ended_has_an_exit_code);
+    g_test_add_func("/parse/reason_why_it_was_not_started_is_kept", reason_why_it_was_not_started_is_kept);
     g_test_add_func("/parse/lowest_tcp_port_counts", lowest_tcp_port_counts);
     g_test_add_func("/parse/tags_are_found_by_prefix_or_label", tags_are_found_by_prefix_or_label);
     g_test_add_func("/parse/every_subnet_is_told_and_only_our_networks", every_subnet_is_told_and_only_our_networks);

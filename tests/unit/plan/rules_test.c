@@ -240,6 +240,11 @@ static void crashing_at_once_fails_with_its_words(void)
     fresh->was_oom_killed = true;
     assert_plan(&scene, "fail i0");
     g_assert_nonnull(strstr(find_action(&scene, ACTION_FAIL)->reason, "more memory than its limit"));
+    plan_clear(&scene.plan);
+    fresh->start_error = "no such user";
+    assert_plan(&scene, "fail i0");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->reason, ==,
+                    "instance i0 could not be started by the engine (no such user), 3 times in a row");
     scene_clear(&scene);
 }
 
