@@ -209,15 +209,29 @@ static bool apply(struct edge *edge, const struct edge_table *table, unsigned fl
            carry_out(edge, &intent, result->was_reloaded, error);
 }
 
+/* That HAProxy is not there is no refusal: it says nothing of the table. */
+static void remember(struct edge *edge, const GError *failure)
+{
+    bool is_refusal = failure != NULL && sy_error_code(failure) != SY_EDGE_UNAVAILABLE;
+    g_mutex_lock(&edge->stats_lock);
+    g_free(edge->refusal);
+    edge->refusal = is_refusal ? g_strdup(failure->message) : NULL;
+    g_mutex_unlock(&edge->stats_lock);
+}
+
 bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
                 GError **error)
 {
     struct edge_apply_result result = {0};
+    GError *failure = NULL;
     g_mutex_lock(&edge->lock);
-    bool ok = apply(edge, table, flags, &result, error);
+    bool ok = apply(edge, table, flags, &result, &failure);
+    remember(edge, failure);
     g_mutex_unlock(&edge->lock);
     if (ok) {
         *ret_result = result;
+    } else {
+        g_propagate_error(error, failure);
     }
     return ok;
 }

@@ -128,6 +128,7 @@ void edge_free(struct edge *edge)
     g_free(edge->port_path);
     g_free(edge->state_path);
     g_free(edge->complaints_path);
+    g_free(edge->refusal);
     g_free(edge->socket_paths[EDGE_STATS_SOCKET]);
     g_free(edge->socket_paths[EDGE_MASTER_SOCKET]);
     g_mutex_clear(&edge->lock);
@@ -274,6 +275,14 @@ bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **err
 void edge_status_clear(struct edge_status *status)
 {
     g_clear_pointer(&status->version, g_free);
+}
+
+char *edge_refusal(struct edge *edge)
+{
+    g_mutex_lock(&edge->stats_lock);
+    char *refusal = g_strdup(edge->refusal);
+    g_mutex_unlock(&edge->stats_lock);
+    return refusal;
 }
 
 void edge_stats(const struct edge *edge, struct edge_stats *ret_stats)

@@ -134,6 +134,10 @@ struct edge_apply_result {
 bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flags, struct edge_apply_result *ret_result,
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Why the last table was not taken, newly allocated; NULL: it was, or HAProxy was not there, or none was given yet. Waits for
+ * nothing. */
+char *edge_refusal(struct edge *edge);
+
 /* Array of struct edge_observed_server *, sorted by (backend, name). Also keeps the access log
  * bounded: beyond 64 MiB its last 16 MiB become access.log.1. (With nobody calling, HAProxy itself
  * stops writing at 256 MiB.) Under systemd the log goes to the journal instead. */

@@ -160,8 +160,9 @@ struct edge {
     int master;            /* atomic: pid of the master that answered last; 0: none yet */
     pid_t child;           /* HAProxy as a child of ours, to be reaped; 0: none */
     GMutex stats_lock;
-    struct edge_stats stats;
-    GMutex log_lock; /* cutting the logs */
+    struct edge_stats stats; /* under stats_lock, as is the next */
+    char *refusal;           /* of the last edge_apply; NULL: it went well */
+    GMutex log_lock;         /* cutting the logs */
 };
 
 /* Longest path that still fits, with HAProxy's ".PID.tmp", into a socket address. */

@@ -241,7 +241,13 @@ static bool is_overdue(struct planner *planner, const struct observed_instance *
 
 static void fail_overdue(struct planner *planner, const struct observed_instance *instance)
 {
+    const char *refusal = planner->input->edge_refusal;
     char words[WORDS_SIZE];
+    if (refusal != NULL && instance->container == CONTAINER_RUNNING && !instance->is_in_edge) {
+        fail(planner, "DEPLOY_FAILED", instance, "instance %s was healthy, but the edge did not take it: %.500s",
+             instance->row->name, refusal);
+        return;
+    }
     fail(planner, "HEALTH_FAILED", instance, "instance %s was healthy, but does not serve: it %s", instance->row->name,
          instance->container != CONTAINER_RUNNING ? crash_words(instance, words)
                                                   : "does not answer the edge's own health check");

@@ -50,6 +50,7 @@ struct plan_input {
     const char *const *orphans; /* engine ids of our containers of this pair without a ledger row; NULL-ended */
     bool is_engine_ready;
     bool is_edge_ready;
+    const char *edge_refusal; /* why the edge did not take the last change of routes; NULL: it did */
     bool is_release_command_busy;
 };
 

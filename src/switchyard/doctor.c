@@ -111,10 +111,15 @@ static void examine_edge(struct examination *examination)
         find(examination, "edge", GRADE_OK, NULL, "another process has the role reconcile");
         return;
     }
+    g_autofree char *refusal = edge_refusal(examination->app->edge);
     if (!edge_status(examination->app->edge, &status, &error) || !status.is_running) {
         find(examination, "edge", GRADE_ERROR,
              "Is haproxy installed (apt-get install haproxy)? switchyard starts it again by itself.",
              "HAProxy does not answer: %s", error != NULL ? error->message : "not running");
+    } else if (refusal != NULL) {
+        find(examination, "edge", GRADE_ERROR,
+             "What serves goes on as it was. It is tried again by itself; the log of switchyard has all of it.",
+             "the last change of routes was not taken: %s", refusal);
     } else {
         find(examination, "edge", GRADE_OK, NULL, "HAProxy %s, pid %" G_GINT64_FORMAT ", port %d", status.version,
              status.pid, edge_port(examination->app->edge));

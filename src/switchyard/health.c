@@ -46,9 +46,12 @@ static bool ask_engine(struct app *app, GError **error)
 static bool ask_edge(struct app *app, GError **error)
 {
     struct edge_status status = {0};
+    g_autofree char *refusal = edge_refusal(app->edge);
     bool ok = edge_status(app->edge, &status, error);
     if (ok && !status.is_running) {
         ok = sy_fail(error, SY_EDGE_UNAVAILABLE, "HAProxy is not running");
+    } else if (ok && refusal != NULL) {
+        ok = sy_fail(error, SY_EDGE_UNAVAILABLE, "the last change of routes was not taken: %s", refusal);
     }
     edge_status_clear(&status);
     return ok;

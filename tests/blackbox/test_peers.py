@@ -435,3 +435,33 @@ def test_slow_way_to_the_database(served, far_server):
     finally:
         far_server.resume()
     writers.check(url, daemon.client)
+
+
+HAPROXY_THAT_REFUSES = """#!/bin/sh
+for argument; do
+    [ "$argument" = -c ] && [ -e "{flag}" ] && echo "[ALERT]    ($$) : config : it is not to its taste" >&2 && exit 1
+done
+exec {haproxy} "$@"
+"""
+
+
+def test_configuration_that_haproxy_refuses_is_told(engine, haproxy, tmp_path, run):
+    flag, program = tmp_path / "refuse", tmp_path / "haproxy"
+    program.write_text(HAPROXY_THAT_REFUSES.format(flag=flag, haproxy=haproxy))
+    program.chmod(0o755)
+    daemon = Daemon(engine=engine, roles="api,reconcile,build", options=["--haproxy", str(program)]).start()
+    try:
+        app = App(daemon, Cli(f"unix:{daemon.socket}", tmp_path), tmp_path / "app", run)
+        flag.touch()
+        app.cli("up", "--no-wait").expect(0)
+        edge = lambda: daemon.client.get("/health").json["components"]["edge"]  # noqa: E731
+        wait_until(lambda: edge()["status"] != "healthy", 20, "health says that the edge does not take its routes")
+        assert "not to its taste" in str(edge()), edge()
+        told = app.cli("doctor").stdout
+        assert "last change of routes was not taken" in told and "not to its taste" in told, told
+        flag.unlink()
+        wait_until(lambda: app.deployments()[0]["status"] == "running", 30, "it runs once HAProxy takes them")
+        assert app.version("preview") == "one"
+        wait_until(lambda: edge()["status"] == "healthy", 5, "the edge is well again")
+    finally:
+        daemon.close()

@@ -126,6 +126,12 @@ bool edge_start(struct edge *edge, GError **error)
     return world_may("edge_start", SY_EDGE_UNAVAILABLE, error);
 }
 
+char *edge_refusal(struct edge *edge)
+{
+    (void)edge;
+    return NULL;
+}
+
 bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **error)
 {
     *ret_status = (struct edge_status){.is_running = true, .pid = world.edge_pid};

@@ -98,6 +98,7 @@ struct pass {
     struct snapshot *snapshot;
     struct probe_record *probe_copies; /* what `observed` borrows from */
     GPtrArray *start_errors;           /* likewise */
+    char *edge_refusal;
     int64_t now_us;
 };
 bool pass_read(struct pass *pass, struct controller *controller, const char *pair_id, int64_t not_before_us,

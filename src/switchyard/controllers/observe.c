@@ -201,6 +201,7 @@ bool pass_read(struct pass *pass, struct controller *controller, const char *pai
     *pass = (struct pass){.controller = controller};
     pass->observed = g_array_new(FALSE, TRUE, sizeof(struct observed_instance));
     pass->start_errors = g_ptr_array_new_with_free_func(g_free);
+    pass->edge_refusal = edge_refusal(controller->app->edge);
     pass->orphans = g_ptr_array_new_with_free_func(g_free);
     pass->snapshot = observer_look(controller->observer, not_before_us, error);
     struct reading reading = {.pass = pass, .pair_id = pair_id};
@@ -243,6 +244,7 @@ void pass_input(const struct pass *pass, struct plan_input *ret_input)
         .orphans = (const char *const *)pass->orphans->pdata,
         .is_engine_ready = true,
         .is_edge_ready = pass->snapshot->is_edge_ready,
+        .edge_refusal = pass->edge_refusal,
         .is_release_command_busy = is_release_busy(pass),
     };
 }
@@ -259,4 +261,5 @@ void pass_clear(struct pass *pass)
     snapshot_unref(pass->snapshot);
     g_free(pass->probe_copies);
     g_clear_pointer(&pass->start_errors, g_ptr_array_unref);
+    g_free(pass->edge_refusal);
 }

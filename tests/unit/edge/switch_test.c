@@ -507,11 +507,14 @@ static void suddenly_shrunken_table_is_refused(void)
         edge_table_free(table);
         g_assert_cmpint(ok, ==, !cases[i].is_refused);
         if (cases[i].is_refused) {
+            g_autofree char *refusal = edge_refusal(fixture.edge);
             g_assert_error(error, SY_ERROR, SY_CONFLICT);
+            g_assert_cmpstr(refusal, ==, error->message);
             g_free(body_of(fixture.edge, "one.localhost", "/", 200));
         }
     }
     apply(fixture.edge, table_with(0, peer), EDGE_ALLOW_SHRINK);
+    g_assert_null(edge_refusal(fixture.edge));
     fixture_done(&fixture);
     peer_free(peer);
 }

@@ -201,6 +201,12 @@ static void routed_instance_that_never_serves_ends_the_deployment(void)
     g_assert_cmpstr(fail->reason, ==,
                     "instance i0 was healthy, but does not serve: it does not answer the edge's own health check");
     plan_clear(&scene.plan);
+    fresh->is_in_edge = false;
+    scene.input.edge_refusal = "HAProxy refuses the configuration";
+    assert_plan(&scene, "fail i0");
+    g_assert_cmpstr(find_action(&scene, ACTION_FAIL)->reason, ==,
+                    "instance i0 was healthy, but the edge did not take it: HAProxy refuses the configuration");
+    plan_clear(&scene.plan);
     scene.input.is_edge_ready = false; /* that is not its fault */
     assert_plan(&scene, "");
     scene_clear(&scene);
