@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SETUP = --prefix=$(PREFIX)
 
-.PHONY: all help deps demo demo-stop test bench fuzz chaos simulate valgrind coverage lint format docs install clean
+.PHONY: all help deps demo demo-stop test bench fuzz chaos simulate valgrind systemd coverage lint format docs install clean
 
 all: build/build.ninja
 	@ninja -C build
@@ -14,6 +14,7 @@ help:
 	@echo 'make test       install what is missing and run every test (tools/run-tests --help for parts of it)'
 	@echo 'make bench      measure against the goals; chaos, fuzz, simulate: the long forms of what the tests do in short'
 	@echo 'make valgrind   the black-box tests with both programs under memcheck'
+	@echo 'make systemd    a server by the how-to, booted by a real systemd in a container, put to work and troubled'
 	@echo 'make coverage   count which lines and branches the tests run; writes docs/coverage.md'
 	@echo 'make lint       laws, generated files, format; make format, make docs: mend them'
 	@echo 'make install    into PREFIX (default /usr/local) below DESTDIR, with the systemd units'
@@ -53,6 +54,12 @@ simulate: all
 valgrind: deps
 	@tools/install-deps develop
 	@tools/run-valgrind
+
+systemd: deps
+	@$(MAKE) --no-print-directory all
+	@endpoint=$$(tools/private-engine find build/engine) && \
+	ENCLII_TEST_BUILD=build ENCLII_TEST_ENGINE=$$endpoint python3 -B -m pytest -s -q tests/systemd; \
+	status=$$?; tools/private-engine stop build/engine; exit $$status
 
 coverage: deps
 	@tools/install-deps develop
