@@ -96,7 +96,7 @@ class Server:
         destination = self.folder / "install"
         command = ["meson", "install", "-C", str(BUILD), "--destdir", str(destination)]
         subprocess.run(command, check=True, capture_output=True, timeout=600)
-        app = destination / "root/app"
+        app = destination / "srv/app"
         app.mkdir(parents=True)
         (app / "answer").write_bytes(answer_binary())
         (app / "answer").chmod(0o755)
@@ -121,7 +121,7 @@ class Server:
         self.wait_for_boot()
 
     def deploy(self, version):
-        return self.sh(f"cd /root/app && echo {version} > version && enclii deploy 2>&1")
+        return self.sh(f"cd /srv/app && echo {version} > version && enclii deploy 2>&1")
 
     @property
     def edge(self):
