@@ -1,5 +1,10 @@
-/* The two files that HAProxy appends to: its access log and its complaints. It holds them open for its whole life, so
- * they are cut in place: the tail is copied beside, then the file is emptied; O_APPEND makes the next line the first. */
+/* What HAProxy writes: its access log, by way of a process of ours that outlives switchyard as HAProxy does, and its
+ * complaints.
+ *
+ * HAProxy 2.6 clears O_APPEND of a file that it logs to (fd_set_nonblock sets O_NONBLOCK alone), so such a file cannot be cut
+ * while it is open: what comes next would be written where the old end was, behind a hole. To its standard error it does not
+ * log, only complain, which leaves the flag alone: that file is cut in place. */
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,10 +14,61 @@
 #include "base/file.h"
 #include "edge/internal.h"
 
-#define CUT_BYTES ((off_t)64 << 20)
-#define KEPT_BYTES ((off_t)16 << 20)
+#define COMPLAINTS_BYTES ((off_t)4 << 20)
+#define COMPLAINTS_KEPT_BYTES ((off_t)1 << 20)
 #define CEILING_BYTES ((rlim_t)256 << 20)
 #define WORDS_LIMIT 4000
+#define CHUNK_BYTES ((size_t)1 << 16)
+
+/* --- the access log ---------------------------------------------------------------------------------------------------- */
+
+static int open_log(const char *path)
+{
+    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+/* The descriptor of a file with room for `length` bytes more. What is full becomes PATH.1, at the end of a line: its last bytes
+ * are taken from *ret_bytes. One that somebody has removed is made anew. */
+static int make_room(int fd, const char *path, off_t limit, const char **ret_bytes, size_t *ret_length)
+{
+    struct stat stat;
+    const char *end = memchr(*ret_bytes, '\n', *ret_length);
+    if (fd < 0 || fstat(fd, &stat) != 0 || stat.st_nlink == 0) {
+        fd_close(&fd);
+        return open_log(path);
+    }
+    if (end == NULL || stat.st_size + (off_t)*ret_length <= limit) {
+        return fd;
+    }
+    g_autofree char *beside = g_strconcat(path, ".1", NULL);
+    size_t rest = (size_t)(end + 1 - *ret_bytes);
+    if (fd_write_all(fd, *ret_bytes, rest, NULL) && rename(path, beside) == 0) {
+        *ret_bytes += rest;
+        *ret_length -= rest;
+        fd_close(&fd);
+        return open_log(path);
+    }
+    return fd;
+}
+
+void edge_log_write(int fd, const char *path, int64_t limit_bytes)
+{
+    g_auto(fd_t) log = -1;
+    g_autofree char *chunk = g_malloc(CHUNK_BYTES);
+    for (;;) {
+        ssize_t got = read(fd, chunk, CHUNK_BYTES);
+        if (got == 0 || (got < 0 && errno != EINTR)) {
+            return;
+        }
+        const char *bytes = chunk;
+        size_t length = (size_t)MAX(got, 0);
+        log = make_room(log, path, (off_t)limit_bytes, &bytes, &length);
+        bool is_written = log >= 0 && fd_write_all(log, bytes, length, NULL);
+        (void)is_written; /* a full disk: HAProxy does not wait, and neither does anybody for its log */
+    }
+}
+
+/* --- complaints -------------------------------------------------------------------------------------------------------- */
 
 static void cut(const char *path, off_t limit, off_t kept)
 {
@@ -45,11 +101,10 @@ static void cut(const char *path, off_t limit, off_t kept)
     }
 }
 
-void edge_bound_logs(struct edge *edge)
+void edge_bound_complaints(struct edge *edge)
 {
     if (g_mutex_trylock(&edge->log_lock)) {
-        cut(edge->options.access_log, CUT_BYTES, KEPT_BYTES);
-        cut(edge->complaints_path, CUT_BYTES / 16, KEPT_BYTES / 16);
+        cut(edge->complaints_path, COMPLAINTS_BYTES, COMPLAINTS_KEPT_BYTES);
         g_mutex_unlock(&edge->log_lock);
     }
 }

@@ -49,6 +49,7 @@ static void take_options(struct edge *edge, const struct edge_options *options)
         .uid = options->uid,
         .gid = options->gid,
         .trusted_proxies = g_strdup(options->trusted_proxies),
+        .log_writer = g_strdup(options->log_writer),
     };
     edge->options.access_log =
         options->access_log != NULL ? g_canonicalize_filename(options->access_log, NULL) : beside(edge, "access.log");
@@ -58,6 +59,7 @@ static void take_options(struct edge *edge, const struct edge_options *options)
     edge->port_path = beside(edge, "port");
     edge->state_path = beside(edge, "servers.state");
     edge->complaints_path = beside(edge, "haproxy.log");
+    edge->writer_path = beside(edge, "log.pid");
     edge->socket_paths[EDGE_STATS_SOCKET] = beside(edge, "stats.sock");
     edge->socket_paths[EDGE_MASTER_SOCKET] = beside(edge, "master.sock");
 }
@@ -101,6 +103,7 @@ struct edge *edge_new(const struct edge_options *options, GError **error)
     g_mutex_init(&edge->lock);
     g_mutex_init(&edge->stats_lock);
     g_mutex_init(&edge->log_lock);
+    edge->writers = g_array_new(FALSE, FALSE, sizeof(pid_t));
     take_options(edge, options);
     if (!edge_options_check(&edge->options, error) || !edge_listen_parse(edge->options.listen, &edge->listen, error) ||
         !make_folders(edge, error)) {
@@ -128,6 +131,9 @@ void edge_free(struct edge *edge)
     g_free(edge->port_path);
     g_free(edge->state_path);
     g_free(edge->complaints_path);
+    g_free(edge->writer_path);
+    g_free((char *)edge->options.log_writer);
+    g_array_unref(edge->writers);
     g_free(edge->refusal);
     g_free(edge->socket_paths[EDGE_STATS_SOCKET]);
     g_free(edge->socket_paths[EDGE_MASTER_SOCKET]);
@@ -227,7 +233,7 @@ static bool look(struct edge *edge, GPtrArray **ret_servers, GError **error)
 bool edge_observe(struct edge *edge, GPtrArray **ret_servers, GError **error)
 {
     int64_t deadline_us = g_get_monotonic_time() + LOOK_US;
-    edge_bound_logs(edge);
+    edge_bound_complaints(edge);
     for (;;) {
         g_autoptr(GError) failure = NULL;
         if (look(edge, ret_servers, &failure)) {
@@ -250,7 +256,7 @@ bool edge_status(struct edge *edge, struct edge_status *ret_status, GError **err
 {
     struct edge_processes processes = {0};
     g_auto(edge_info_t) info = {0};
-    edge_bound_logs(edge);
+    edge_bound_complaints(edge);
     *ret_status = (struct edge_status){0};
     if (!edge_ask_processes(edge, &processes, error)) {
         if (edge_runs(edge)) {

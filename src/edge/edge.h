@@ -45,6 +45,9 @@ struct edge_options {
     uid_t uid;
     gid_t gid;
     const char *access_log; /* file; NULL: <folder>/access.log */
+    /* Program that keeps the access log bounded when called with `edge-log FILE`: ours, see edge_log_write. NULL: HAProxy writes
+     * the file itself, up to 256 MiB. */
+    const char *log_writer;
     /* Ranges with commas between; NULL: none. What these peers say in X-Forwarded-For and -Proto is kept, and extended; what
      * others say is replaced. */
     const char *trusted_proxies;
@@ -138,9 +141,13 @@ bool edge_apply(struct edge *edge, const struct edge_table *table, unsigned flag
  * nothing. */
 char *edge_refusal(struct edge *edge);
 
-/* Array of struct edge_observed_server *, sorted by (backend, name). Also keeps the access log
- * bounded: beyond 64 MiB its last 16 MiB become access.log.1. (With nobody calling, HAProxy itself
- * stops writing at 256 MiB.) Under systemd the log goes to the journal instead. */
+/* Copies what HAProxy logs from `fd` to the file until HAProxy has ended. A file that would become larger than the limit is
+ * renamed to FILE.1 at the end of a line; one that was removed is made anew; what cannot be written is dropped, as HAProxy
+ * does not wait. (Under systemd the log goes to the journal instead.) */
+#define EDGE_LOG_BYTES ((int64_t)32 << 20)
+void edge_log_write(int fd, const char *path, int64_t limit_bytes);
+
+/* Array of struct edge_observed_server *, sorted by (backend, name). */
 bool edge_observe(struct edge *edge, GPtrArray **ret_servers, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 struct edge_status {

@@ -145,20 +145,21 @@ bool edge_reload(struct edge *edge, const GString *configuration, const GString 
 /* The reasons in HAProxy's output, in one line. */
 char *edge_words(const char *output);
 void edge_limit_files(pid_t pid);
-/* Needs no lock of the caller's. */
-void edge_bound_logs(struct edge *edge);
+/* Keeps HAProxy's standard error bounded. Needs no lock of the caller's. */
+void edge_bound_complaints(struct edge *edge);
 
 /* --- the thing itself ------------------------------------------------------------------------------------------------------ */
 
 struct edge {
     struct edge_options options; /* strings are owned */
     struct edge_listen listen;
-    char *configuration_path, *map_path, *pid_path, *port_path, *state_path, *complaints_path;
+    char *configuration_path, *map_path, *pid_path, *port_path, *state_path, *complaints_path, *writer_path;
     char *socket_paths[2]; /* by enum edge_socket */
     GMutex lock;           /* start, stop, apply; taken before the two below */
     int port;              /* atomic */
     int master;            /* atomic: pid of the master that answered last; 0: none yet */
     pid_t child;           /* HAProxy as a child of ours, to be reaped; 0: none */
+    GArray *writers;       /* of pid_t: likewise, those that write its access log */
     GMutex stats_lock;
     struct edge_stats stats; /* under stats_lock, as is the next */
     char *refusal;           /* of the last edge_apply; NULL: it went well */

@@ -19,6 +19,7 @@
 #define SUPERVISOR_US (20 * G_USEC_PER_SEC)
 #define ORPHAN_US (3 * G_USEC_PER_SEC)
 #define END_US (10 * G_USEC_PER_SEC)
+#define WRITER_US (2 * G_USEC_PER_SEC)
 #define VALIDATE_MS 60000
 #define CONFIGURATION_LIMIT ((size_t)256 << 20)
 /* The folder that deploy/systemd/enclii-edge.service serves. */
@@ -32,6 +33,11 @@ static void reap(struct edge *edge)
 {
     if (edge->child > 0 && waitpid(edge->child, NULL, WNOHANG) != 0) {
         edge->child = 0;
+    }
+    for (guint i = edge->writers->len; i > 0; i--) {
+        if (waitpid(g_array_index(edge->writers, pid_t, i - 1), NULL, WNOHANG) != 0) {
+            g_array_remove_index_fast(edge->writers, i - 1);
+        }
     }
 }
 
@@ -214,7 +220,8 @@ struct launch {
     posix_spawnattr_t attributes;
 };
 
-static void prepare_launch(struct launch *launch, const struct edge *edge)
+/* `log_fd` -1: HAProxy opens the file itself. */
+static void prepare_launch(struct launch *launch, const struct edge *edge, int log_fd)
 {
     sigset_t none;
     sigset_t all;
@@ -223,14 +230,72 @@ static void prepare_launch(struct launch *launch, const struct edge *edge)
     sigdelset(&all, SIGXFSZ); /* stays ignored: see spawn() */
     posix_spawn_file_actions_init(&launch->actions);
     posix_spawn_file_actions_addopen(&launch->actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&launch->actions, 1, edge->options.access_log, O_WRONLY | O_CREAT | O_APPEND,
-                                     0600);
+    if (log_fd >= 0) {
+        posix_spawn_file_actions_adddup2(&launch->actions, log_fd, 1);
+    } else {
+        posix_spawn_file_actions_addopen(&launch->actions, 1, edge->options.access_log, O_WRONLY | O_CREAT | O_APPEND,
+                                         0600);
+    }
     posix_spawn_file_actions_addopen(&launch->actions, 2, edge->complaints_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     posix_spawn_file_actions_addclosefrom_np(&launch->actions, 3);
     posix_spawnattr_init(&launch->attributes);
     posix_spawnattr_setflags(&launch->attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
     posix_spawnattr_setsigmask(&launch->attributes, &none);
     posix_spawnattr_setsigdefault(&launch->attributes, &all);
+}
+
+/* In a session of its own, like HAProxy: it goes on when we end, and ends when the last worker has. -1 without one. */
+static int start_writer(struct edge *edge)
+{
+    fd_t ends[2] = {-1, -1};
+    const char *program = edge->options.log_writer;
+    char *argv[] = {(char *)"switchyard", (char *)"edge-log", (char *)edge->options.access_log, NULL};
+    char *env[] = {NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    pid_t pid = 0;
+    sigset_t none;
+    sigemptyset(&none);
+    if (program == NULL || pipe2(ends, O_CLOEXEC) != 0) {
+        return -1;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[0], 0);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    int failure = posix_spawn(&pid, program, &actions, &attributes, argv, env);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    fd_close(&ends[0]);
+    if (failure != 0) {
+        fd_close(&ends[1]);
+        return -1;
+    }
+    g_autofree char *text = g_strdup_printf("%d\n", (int)pid);
+    g_autoptr(GError) ignored = NULL; /* teardown then does not wait for it */
+    bool is_written = file_replace(edge->writer_path, text, strlen(text), 0600, &ignored);
+    (void)is_written;
+    g_array_append_val(edge->writers, pid);
+    return ends[1];
+}
+
+/* It ends by itself when HAProxy has; who looks whether everything is gone shall not find it on its way. */
+static void wait_for_writer(struct edge *edge)
+{
+    g_autofree char *text = file_read(edge->writer_path, 64, NULL, NULL);
+    int64_t deadline_us = g_get_monotonic_time() + WRITER_US;
+    int64_t pid = 0;
+    if (text != NULL && int_parse(g_strstrip(text), 2, INT32_MAX, &pid)) {
+        while (is_alive(pid) && g_get_monotonic_time() < deadline_us) {
+            g_usleep(PAUSE_US);
+        }
+    }
+    unlink(edge->writer_path);
+    reap(edge);
 }
 
 /* HAProxy inherits a limit of file size and the wish not to die of it, so that its logs end somewhere even when nobody
@@ -244,7 +309,8 @@ static int spawn(struct edge *edge, const char *program, pid_t *ret_pid)
     struct launch launch;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     struct sigaction before;
-    prepare_launch(&launch, edge);
+    g_auto(fd_t) log_fd = start_writer(edge);
+    prepare_launch(&launch, edge, log_fd);
     sigaction(SIGXFSZ, &ignore, &before);
     int failure = posix_spawn(ret_pid, program, &launch.actions, &launch.attributes, argv, env);
     sigaction(SIGXFSZ, &before, NULL);
@@ -458,6 +524,7 @@ bool edge_end(struct edge *edge, GError **error)
             }
         }
     }
+    wait_for_writer(edge);
     unlink(edge->pid_path);
     unlink(edge->socket_paths[EDGE_STATS_SOCKET]);
     unlink(edge->socket_paths[EDGE_MASTER_SOCKET]);

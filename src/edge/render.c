@@ -182,10 +182,7 @@ static void add_frontend(GString *out, const char *bind, const struct edge_optio
                          "    use_backend %[var(txn.backend)] if { var(txn.backend) -m found }\n"
                          "    default_backend _unknown_host\n");
     g_autofree char *jail = options->uid != 0 ? g_strdup("") : g_strconcat(folder, "/" EDGE_JAIL, NULL);
-    g_string_append_printf(out,
-                           "\nbackend _late\n    log stderr format timed local1 notice\n"
-                           "    server next unix@%s/" EDGE_LATE " send-proxy-v2\n",
-                           jail);
+    g_string_append_printf(out, "\nbackend _late\n    server next unix@%s/" EDGE_LATE " send-proxy-v2\n", jail);
 }
 
 /* Page for people, JSON for programs. `condition` begins with " if " and may be empty. */
@@ -232,7 +229,7 @@ static void add_health(GString *out, const struct edge_backend *backend)
 
 static void add_backend(GString *out, const struct edge_backend *backend, const char *folder)
 {
-    g_string_append_printf(out, "\nbackend %s\n    log stderr format timed local1 notice\n", backend->name);
+    g_string_append_printf(out, "\nbackend %s\n", backend->name);
     add_health(out, backend);
     if (backend->is_maintenance) {
         add_answer(out, folder, 503, "maintenance", "MAINTENANCE", "the application is stopped", "");

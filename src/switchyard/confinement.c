@@ -65,8 +65,8 @@ static void allow_system(GArray *rules)
         allow(rules, sources[i], CONFINE_READ);
     }
     allow(rules, "/dev/null", CONFINE_READ | CONFINE_WRITE);
-    allow(rules, "/dev/shm", CONFINE_CHANGE); /* HAProxy 2.7 and later keep their first words there */
-    allow(rules, "/proc/self/exe", CONFINE_READ);
+    allow(rules, "/dev/shm", CONFINE_CHANGE);                   /* HAProxy 2.7 and later keep their first words there */
+    allow(rules, "/proc/self/exe", CONFINE_READ | CONFINE_RUN); /* the writer of the edge's log */
 }
 
 /* /etc/resolv.conf is often a link into a folder where the file is replaced now and then. */

@@ -79,6 +79,15 @@ static bool drop_unfinished_uploads(const struct app *app, GError **error)
 
 /* --- what has to come before confinement ------------------------------------------------------------------------------------ */
 
+/* NULL where /proc does not tell. */
+static const char *own_program(void)
+{
+    static char program[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[MAX(length, 0)] = '\0';
+    return length > 0 ? program : NULL;
+}
+
 static void edge_options_of(const struct app *app, char *folder, struct edge_options *ret_options)
 {
     *ret_options = (struct edge_options){
@@ -87,6 +96,7 @@ static void edge_options_of(const struct app *app, char *folder, struct edge_opt
         .trusted_proxies = app->config->edge_trusted_proxies,
         .program = app->config->haproxy,
         .installation = app->installation_id,
+        .log_writer = own_program(),
     };
     edge_choose_user(ret_options);
 }

@@ -56,6 +56,8 @@ class Both:
             self.web.wait_for(30)  # it is not over before others have come
 
     def check(self):
+        log = (self.edge / "haproxy.log").read_text(errors="replace").splitlines()
+        print("\n".join(line for line in log if "exited with code" in line and "code 0" not in line))
         try:
             self.web.check(at_least=1000)
             self.live.check(at_least=100)
