@@ -54,6 +54,40 @@ done
 """
 
 
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+def hierarchies():
+    """Controllers of cgroup v1 that are mounted somewhere: {name: number} (cgroups(7))."""
+    rows = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
+    return {name: number for name, number, *_ in rows if number != "0"}
+
+
+def cgroup_options():
+    """What systemd may write to. On v1 the hierarchies one by one: of the folder that they are mounted in it would make its own."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return ["-v", f"{CGROUPS}:{CGROUPS}:rw"]
+    mounted = [path for path in sorted(CGROUPS.iterdir()) if path.is_dir() and not path.is_symlink() and path.is_mount()]
+    return ["--tmpfs", str(CGROUPS), *(word for path in mounted for word in ("-v", f"{path}:{path}:rw"))]
+
+
+def give_back(before, folder):
+    """On v1 systemd mounts what controllers nobody has; they stay with the kernel while cgroups of them are left, and an engine
+    that finds some without a mount no longer tells of memory that ran out."""
+    folder.mkdir(exist_ok=True)
+    now = hierarchies()
+    for number in {now[name] for name in now.keys() - before.keys()}:
+        together = ",".join(name for name in now if now[name] == number)
+        subprocess.run(["mount", "-t", "cgroup", "-o", together, "cgroup", str(folder)], check=False)
+        for path in sorted(folder.glob("**/"), reverse=True):
+            if path != folder:
+                try:
+                    path.rmdir()
+                except OSError:
+                    pass
+        subprocess.run(["umount", str(folder)], check=False)
+
+
 def docker(*arguments, check=True, **more):
     done = subprocess.run([*DOCKER, *arguments], capture_output=True, timeout=600, **more)
     text = (done.stdout + done.stderr).decode(errors="replace")
@@ -85,7 +119,7 @@ class Server:
         docker(
             "run", "-d", "--name", NAME, *(word for name in capabilities() for word in ("--cap-add", name)),
             "--security-opt", "seccomp=unconfined", "--security-opt", "systempaths=unconfined", "--cgroupns=host",
-            "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw", "-v", f"{VOLUME}:/var/lib/docker", "-e", "container=docker",
+            *cgroup_options(), "-v", f"{VOLUME}:/var/lib/docker", "-e", "container=docker",
             "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp:exec", IMAGE, "/lib/systemd/systemd",
         )  # fmt: skip
         self.wait_for_boot()
@@ -143,12 +177,17 @@ class Server:
 def server(tmp_path_factory):
     assert ENGINE, "ENCLII_TEST_ENGINE is not set (make systemd)"
     server = Server(tmp_path_factory.mktemp("systemd"))
+    before = hierarchies()
     server.remove()
     try:
         server.make()
         yield server
     finally:
         server.remove()
+        for turn in range(3):  # the kernel lets go a little later
+            give_back(before, server.folder / "cgroup")
+            time.sleep(1)
+        assert hierarchies() == before, f"controllers of cgroups before {before}, after {hierarchies()}"
 
 
 def test_units_start_and_a_deploy_is_served(server):
