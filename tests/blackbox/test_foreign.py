@@ -196,7 +196,13 @@ def test_foreign_objects_are_as_they_were(switchyard, engine, haproxy, tmp_path,
 def comes_to_rest(daemon, operations, seed):
     """Impostors and accidents notwithstanding: what is wanted runs, and nothing else of ours."""
     operations.up()
-    done = operations.app.cli("deploy", "--timeout", "90s")
+
+    def deploy():
+        """After a teardown it is refused until the controller has seen that what served is gone."""
+        result = operations.app.cli("deploy", "--timeout", "90s")
+        return "NO_WAY_BACK" not in result.stderr and result
+
+    done = wait_until(deploy, 60, "a deploy is taken")
     assert done.code == 0, f"seed {seed}: {done}"
     for name in ("web", "store"):
         wait_until(lambda: operations.app.status("production", name)["status"] == "running", 60, f"{name} runs")
